@@ -1,0 +1,171 @@
+"""The seam: what a provider's adapter does, and what the core does for all of them.
+
+An adapter opens byte streams and names the decoder of its wire. It does not count, time, fold or
+record: the meter does, once, for every provider.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from typing import Any, ClassVar, Protocol, cast
+
+from .chunk import Chunk
+from .config import Profile
+from .errors import ConfigError, StreamError
+
+__all__ = [
+    "Adapter",
+    "AsyncByteStream",
+    "ByteStream",
+    "Decoder",
+    "Head",
+    "Report",
+    "Request",
+    "Target",
+    "installed_providers",
+    "load_adapter_type",
+]
+
+ENTRY_POINT_GROUP = "usagestream.adapters"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What the caller asked for."""
+
+    model: str
+    params: Mapping[str, Any]
+    """Every other parameter, as the caller passed it. Not to be changed in place."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Where a request for some model goes; known before anything is sent."""
+
+    endpoint: str
+    """Host, and port where it is not the default."""
+    deployment: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """What is known of a response before its first byte."""
+
+    status: int
+    content_type: str | None = None
+    request_ids: Mapping[str, str] = field(default_factory=dict[str, str])
+    """By header name."""
+    response_model: str | None = None
+    """The model that answers, where a header says so."""
+
+
+class ByteStream(Protocol):
+    """An open response, decompressed. Iterating it may raise the transport's own exceptions."""
+
+    @property
+    def head(self) -> Head: ...
+    def __iter__(self) -> Iterator[bytes]: ...
+    def close(self) -> None:
+        """Give the connection back or drop it. Safe to call twice, and before the end."""
+        ...
+
+
+class AsyncByteStream(Protocol):
+    """`ByteStream` for async code."""
+
+    @property
+    def head(self) -> Head: ...
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+    async def close(self) -> None: ...
+
+
+@dataclass(slots=True, kw_only=True)
+class Report:
+    """What the wire says of the stream as a whole rather than of one choice.
+
+    A field left at its default says nothing. The meter folds reports in order.
+    """
+
+    response_id: str | None = None
+    model: str | None = None
+    service_tier: str | None = None
+    counts: Mapping[str, int] | None = None
+    """Reported token counts by `Usage` field name; counts that were null or absent are left out."""
+    wire_usage: dict[str, Any] | None = None
+    """The object the counts were read from."""
+    annotation: dict[str, Any] | None = None
+    """A frame that no chunk was made of."""
+    done: bool = False
+    """The provider said that the stream is over."""
+    failure: StreamError | None = None
+    """The stream cannot go on: a reported error, or bytes that are not this wire."""
+
+
+class Decoder(Protocol):
+    """Bytes to chunks for one response: no I/O, no clock. Any split of the bytes gives the same."""
+
+    def feed(self, data: bytes) -> Sequence[Chunk | Report]: ...
+    def close(self) -> Sequence[Chunk | Report]:
+        """The body has ended: give what was still held back."""
+        ...
+
+
+class Adapter(Protocol):
+    """The smallest thing a new provider must write.
+
+    Made as `AdapterType(profile, http_client=...)`, where `http_client` is `None` or an HTTP
+    client of the caller's (sync for `Client`, async for `AsyncClient`), which stays the caller's
+    to close. Raises `ConfigError` on making where the profile cannot work.
+    """
+
+    provider: ClassVar[str]
+    """The name on records, and of the entry point."""
+    profile_type: ClassVar[type[Profile]]
+
+    def __init__(self, profile: Any, *, http_client: Any = None) -> None: ...
+
+    def target(self, model: str) -> Target:
+        """Say where a request for this model goes, or raise `ConfigError`. Sends nothing."""
+        ...
+
+    def open(self, request: Request) -> ByteStream:
+        """Send the request and wait for the response's head.
+
+        Raises `ProviderError` where the provider refuses or cannot be reached.
+        """
+        ...
+
+    async def aopen(self, request: Request) -> AsyncByteStream:
+        """`open` for async code."""
+        ...
+
+    def decoder(self, head: Head) -> Decoder:
+        """Make a decoder for a response with this head."""
+        ...
+
+    def close(self) -> None:
+        """Close what `open` keeps between requests."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close what `aopen` keeps between requests."""
+        ...
+
+
+def installed_providers() -> tuple[str, ...]:
+    """The provider names that installed packages declare adapters for, sorted."""
+    return tuple(sorted(entry_points(group=ENTRY_POINT_GROUP).names))
+
+
+def load_adapter_type(provider: str) -> type[Adapter]:
+    """Import the adapter that an installed package declares for this provider name.
+
+    Raises `ConfigError` for a name that nobody declares, with the names that are there.
+    """
+    found = entry_points(group=ENTRY_POINT_GROUP, name=provider)
+    if not found:
+        known = ", ".join(installed_providers()) or "none; is the package installed?"
+        raise ConfigError(f"There is no provider {provider!r} here. Installed: {known}.")
+    return cast("type[Adapter]", next(iter(found)).load())

@@ -1,0 +1,152 @@
+"""Everything that can go wrong, by whose fault it is.
+
+UsageStreamError
+├── ConfigError                      your configuration
+├── ProviderError                    no stream was opened
+│   ├── AuthenticationError            the key or token was not accepted
+│   ├── PermissionDeniedError          it was, and may not do this
+│   ├── NotFoundError                  no such model or address
+│   │   └── DeploymentNotFoundError      no such Azure deployment
+│   ├── BadRequestError                your request
+│   │   └── ContentFilterError           the prompt was filtered
+│   ├── RateLimitError                 too much, too fast, or over quota
+│   └── ProviderUnavailableError       the provider's fault, or the way to it
+└── StreamError                      a stream was opened, and ended badly
+    ├── StreamTruncatedError           the body ended before the answer did
+    ├── StreamInterruptedError         the network broke
+    ├── StreamFailedError              the provider reported an error mid-stream
+    └── NotAStreamError                a 200 whose body is not an event stream
+
+An exception of the SDK, of the HTTP client or of azure-core is always the `__cause__`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .record import UsageRecord
+
+__all__ = [
+    "AuthenticationError",
+    "BadRequestError",
+    "ConfigError",
+    "ContentFilterError",
+    "DeploymentNotFoundError",
+    "NotAStreamError",
+    "NotFoundError",
+    "PermissionDeniedError",
+    "ProviderError",
+    "ProviderUnavailableError",
+    "RateLimitError",
+    "StreamError",
+    "StreamFailedError",
+    "StreamInterruptedError",
+    "StreamTruncatedError",
+    "UsageStreamError",
+]
+
+
+class UsageStreamError(Exception):
+    """Root of all errors raised by usagestream."""
+
+    record: UsageRecord | None = None
+    """The record of the stream this error ended; `None` if there was no stream."""
+
+
+class ConfigError(UsageStreamError):
+    """The configuration is wrong or incomplete. Raised before any request is sent."""
+
+
+class ProviderError(UsageStreamError):
+    """The provider did not open a stream.
+
+    `status` and `code` are `None` where there was no HTTP response or the body named none. `body`
+    is the decoded error body (or its text), with known secrets masked.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        provider: str,
+        status: int | None = None,
+        code: str | None = None,
+        request_ids: Mapping[str, str] | None = None,
+        body: Any = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.provider = provider
+        self.status = status
+        self.code = code
+        self.request_ids = dict(request_ids or {})
+        self.body = body
+        self.retry_after = retry_after
+        """Seconds the provider asks you to wait; `None` where it does not say."""
+
+
+class AuthenticationError(ProviderError):
+    """The key or token is missing, wrong, expired, or meant for another resource."""
+
+
+class PermissionDeniedError(ProviderError):
+    """The credential is valid but may not do this: a role, a network rule, a region."""
+
+
+class NotFoundError(ProviderError):
+    """There is no such model, or nothing at this address."""
+
+
+class DeploymentNotFoundError(NotFoundError):
+    """The Azure resource has no deployment of this name (yet)."""
+
+
+class BadRequestError(ProviderError):
+    """The provider will not accept this request as it is."""
+
+
+class ContentFilterError(BadRequestError):
+    """The provider's content filter blocked the prompt."""
+
+
+class RateLimitError(ProviderError):
+    """Too many requests or tokens, or the quota is used up; `retry_after` says how long to wait."""
+
+
+class ProviderUnavailableError(ProviderError):
+    """The provider failed, was overloaded, or could not be reached, after the SDK's own retries."""
+
+
+class StreamError(UsageStreamError):
+    """A stream was opened and ended badly. `record` holds the usage known so far."""
+
+
+class StreamTruncatedError(StreamError):
+    """The body ended cleanly, without a finish reason for every choice and without `[DONE]`."""
+
+
+class StreamInterruptedError(StreamError):
+    """The connection broke, or timed out, mid-stream."""
+
+
+class StreamFailedError(StreamError):
+    """The provider reported an error mid-stream, or sent a frame that cannot be read."""
+
+    def __init__(self, message: str, *, code: str | None = None, body: Any = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.body = body
+        """The error as sent: usually a dict, sometimes a string."""
+
+
+class NotAStreamError(StreamError):
+    """The provider answered 200 with something else: a JSON document, a login page."""
+
+    def __init__(self, message: str, *, body: str, code: str | None = None) -> None:
+        super().__init__(message)
+        self.body = body
+        """The beginning of the body."""
+        self.code = code
+        """The error code in it, where it is an error in JSON."""

@@ -1,0 +1,107 @@
+"""The accounting record: one for each stream, however it ended."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from .usage import Usage
+
+__all__ = ["Outcome", "RecordedError", "UsageRecord"]
+
+
+class Outcome(StrEnum):
+    """How a stream ended."""
+
+    COMPLETED = "completed"
+    """Read to its end, and the end was there: a finish reason for every choice, or `[DONE]`."""
+    TRUNCATED = "truncated"
+    """The body ended, or the connection broke, before the answer did."""
+    FAILED = "failed"
+    """The provider reported an error mid-stream, or its 200 was not a stream."""
+    CLOSED = "closed"
+    """The consumer left early: `break`, `close()`, or an exception in its own code."""
+    CANCELLED = "cancelled"
+    """The consumer's task was cancelled, or the program interrupted."""
+    ABANDONED = "abandoned"
+    """The consumer dropped the stream without closing it."""
+    REJECTED = "rejected"
+    """No stream was opened: the provider refused, or could not be reached."""
+
+
+class RecordedError(BaseModel, frozen=True):
+    """What went wrong, without secrets."""
+
+    type: str
+    """Class name of the exception."""
+    message: str | None = None
+    """`None` for an exception of the consumer's own code, whose text is not ours to keep."""
+    status: int | None = None
+    """HTTP status, where there was a response."""
+    code: str | None = None
+    """The provider's error code."""
+
+
+class UsageRecord(BaseModel, frozen=True):
+    """Who streamed what and when, how it ended, and what it cost in tokens.
+
+    Frozen; `model_dump_json` and `model_validate_json` round-trip. Holds no key, no token and no
+    text of the conversation. Times are aware datetimes in UTC; intervals between them were measured
+    with a monotonic clock.
+    """
+
+    id: str = Field(default_factory=lambda: uuid.uuid4().hex)
+    """Unique for each record, made here: safe to store under and to drop duplicates by."""
+    provider: str
+    """Name of the adapter: `openai`, `azure`."""
+    profile: str | None = None
+    """Name of the profile in use; `None` for one that has no name."""
+    endpoint: str | None = None
+    """Host (and port) the request went to."""
+    model: str
+    """The model the caller asked for."""
+    deployment: str | None = None
+    """The deployment that name stood for; `None` where the provider has none."""
+    response_model: str | None = None
+    """The model that answered, as the provider names it; `None` where it never said."""
+    response_id: str | None = None
+    request_ids: dict[str, str] = Field(default_factory=dict[str, str])
+    """Ids to quote to the provider's support, by response header name: `x-request-id`, and
+    Azure's `apim-request-id`."""
+    service_tier: str | None = None
+    """The tier that served the request, which may differ from the one asked for."""
+
+    outcome: Outcome
+    finish_reasons: dict[int, str] = Field(default_factory=dict[int, str])
+    """Finish reason by choice index; choices that did not finish are absent."""
+    error: RecordedError | None = None
+
+    started_at: datetime
+    """When the request was sent."""
+    first_chunk_at: datetime | None = None
+    """When the first chunk arrived; `None` if none did."""
+    ended_at: datetime
+    chunk_count: int = 0
+    """Chunks made from what was received, the last one included."""
+
+    usage: Usage
+    wire_usage: dict[str, Any] | None = None
+    """The provider's own last usage object, untouched."""
+    tags: dict[str, str] = Field(default_factory=dict[str, str])
+    """What the caller attached to the stream."""
+
+    @property
+    def duration(self) -> float:
+        """Seconds from the request to the end."""
+        return (self.ended_at - self.started_at).total_seconds()
+
+    @property
+    def time_to_first_chunk(self) -> float | None:
+        """Seconds from the request to the first chunk; `None` if there was no chunk."""
+        if self.first_chunk_at is None:
+            return None
+        return (self.first_chunk_at - self.started_at).total_seconds()
