@@ -1,0 +1,1 @@
+"""Adapters for usagestream: everything that talks to a provider, or to the outside at all."""

@@ -1,0 +1,344 @@
+"""The streamed chat-completions wire: bytes in, chunks out. OpenAI and Azure OpenAI speak the same.
+
+Server-sent events as in the WHATWG HTML standard, section 9.2.6, with one exception: an event that
+the end of the body cuts off before its blank line still counts where its data is whole, because
+servers leave that line out after the usage and the SDK then loses it.
+"""
+
+# JSON from the wire has no static type and every value is checked before use, but pyright makes
+# dict[Unknown, Unknown] of an Any that was checked to be a dict.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, Final
+
+from pydantic_core import from_json
+
+from usagestream.adapter import Head, Report
+from usagestream.chunk import Chunk, ToolCallDelta
+from usagestream.errors import NotAStreamError, StreamFailedError
+
+__all__ = ["ChatDecoder", "read_counts"]
+
+MAX_EVENT_BYTES: Final = 16 * 1024 * 1024
+"""Default limit of one event. A second of audio is some 64 KB of base64."""
+
+_EXCERPT: Final = 2_000
+_SSE_FIELDS: Final = frozenset({b"data", b"event", b"id", b"retry"})
+_BOM: Final = b"\xef\xbb\xbf"
+
+
+class ChatDecoder:
+    """Decodes one response; satisfies `usagestream.adapter.Decoder`.
+
+    `max_event_bytes` bounds what is held in memory while an event is incomplete: a longer one
+    fails the stream.
+    """
+
+    def __init__(self, head: Head, *, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
+        self._head = head
+        self._max_event_bytes = max_event_bytes
+        self._held: list[bytes] = []
+        self._held_bytes = 0
+        self._after_cr = False
+        self._begun = False
+        self._is_sse = False
+        self._foreign: list[bytes] = []
+        self._identified = False
+
+    def feed(self, data: bytes) -> list[Chunk | Report]:
+        """Take the next bytes; give what they complete."""
+        if self._after_cr or b"\r" in data:
+            data = self._unify_newlines(data)
+        if not data:
+            return []
+        if self._held:
+            # Joined only once the event is whole: joining on every read would take quadratic time.
+            ends = b"\n\n" in data or (data[:1] == b"\n" and self._held[-1][-1:] == b"\n")
+            if not ends:
+                return self._hold(data)
+            data = b"".join([*self._held, data])
+            self._held.clear()
+            self._held_bytes = 0
+        blocks = data.split(b"\n\n")
+        rest = blocks.pop()
+        out: list[Chunk | Report] = []
+        for block in blocks:
+            self._event(block, out)
+        if rest:
+            out += self._hold(rest)
+        return out
+
+    def close(self) -> list[Chunk | Report]:
+        """The body has ended. A last event without its blank line counts if it can be read."""
+        out: list[Chunk | Report] = []
+        if self._held:
+            self._event(b"".join(self._held), out, cut=True)
+            self._held.clear()
+        if self._foreign and not self._is_sse:
+            out += self._not_a_stream(b"\n\n".join(self._foreign))
+        return out
+
+    def _unify_newlines(self, data: bytes) -> bytes:
+        """Turn CRLF and CR into LF, also where a read ends between the two."""
+        if self._after_cr and data[:1] == b"\n":
+            data = data[1:]
+            self._after_cr = False
+        if data:
+            self._after_cr = data[-1:] == b"\r"
+        return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+    def _hold(self, data: bytes) -> list[Chunk | Report]:
+        self._held.append(data)
+        self._held_bytes += len(data)
+        if self._held_bytes <= self._max_event_bytes:
+            return []
+        message = f"One event is longer than {self._max_event_bytes} bytes"
+        return [Report(failure=StreamFailedError(message + ", the limit set for it."))]
+
+    def _event(self, block: bytes, out: list[Chunk | Report], *, cut: bool = False) -> None:
+        """Decode what stands between two blank lines."""
+        kind = None
+        if block[:6] == b"data: " and b"\n" not in block:
+            data = block[6:]
+            self._is_sse = True
+        else:
+            kind, data = self._fields(block)
+        try:
+            frame = from_json(data)
+        except ValueError:
+            frame = _unusual(data, out, cut=cut)
+        if isinstance(frame, dict):
+            self._frame(frame, kind, out)
+        elif frame is not None:
+            out.append(_unreadable(data))
+
+    def _fields(self, block: bytes) -> tuple[bytes | None, bytes]:
+        """Read an event line by line: its type, and its data joined by newlines."""
+        kind = None
+        data: list[bytes] = []
+        if not self._begun:
+            block = block.removeprefix(_BOM)
+        self._begun = True
+        for line in block.split(b"\n"):
+            name, colon, value = line.partition(b":")
+            self._is_sse = self._is_sse or name in _SSE_FIELDS or (not name and bool(colon))
+            if name == b"data":
+                data.append(value.removeprefix(b" "))
+            elif name == b"event":
+                kind = value.strip()
+        if not self._is_sse:
+            self._foreign.append(block)
+        return kind, b"\n".join(data)
+
+    def _frame(self, frame: dict[str, Any], kind: bytes | None, out: list[Chunk | Report]) -> None:
+        choices = frame.get("choices")
+        made = False
+        ended = False
+        if type(choices) is list:
+            for choice in choices:
+                chunk = _chunk(choice, frame)
+                if chunk is not None:
+                    out.append(chunk)
+                    made = True
+                    ended = ended or chunk.finish_reason is not None
+        usage = frame.get("usage")
+        if made and self._identified and not (usage or ended or kind or frame.get("error")):
+            return
+        report = Report(
+            response_id=_word(frame.get("id")),
+            model=_word(frame.get("model")),
+            service_tier=_word(frame.get("service_tier")),
+            annotation=None if made else frame,
+            failure=_failure(frame, kind),
+        )
+        if type(usage) is dict:
+            counts = read_counts(usage)
+            if counts:
+                report.counts = counts
+                report.wire_usage = usage
+        self._identified = bool(report.response_id and report.model)
+        out.append(report)
+
+    def _not_a_stream(self, body: bytes) -> Iterator[Chunk | Report]:
+        """What a 200 that is no event stream says: the usage or the error in it, if it is JSON."""
+        text = body.decode("utf-8", "replace").strip()
+        excerpt = text[:_EXCERPT]
+        code = None
+        try:
+            document = json.loads(text)
+        except (ValueError, RecursionError):
+            document = None
+        if isinstance(document, dict):
+            out: list[Chunk | Report] = []
+            self._frame({**document, "choices": None}, None, out)
+            for report in out:
+                if isinstance(report, Report):
+                    if isinstance(report.failure, StreamFailedError):
+                        excerpt, code = str(report.failure), report.failure.code
+                    report.failure = report.annotation = None
+                    yield report
+        declared = self._head.content_type or "a body of undeclared type"
+        message = f"The provider answered {self._head.status} with {declared}, not a stream: "
+        failure = NotAStreamError(message + excerpt[:200], body=text[:_EXCERPT], code=code)
+        yield Report(failure=failure)
+
+
+def _unusual(data: bytes, out: list[Chunk | Report], *, cut: bool) -> Any:
+    """Deal with data that is no strict JSON: nothing, `[DONE]`, or JSON with broken characters."""
+    word = data.strip()
+    if word == b"[DONE]":
+        out.append(Report(done=True))
+        return None
+    if not word:
+        return None
+    try:
+        return json.loads(data.decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        if not cut:
+            out.append(_unreadable(data))
+        return None
+
+
+def _unreadable(data: bytes) -> Report:
+    text = data.decode("utf-8", "replace")
+    message = f"The provider sent a frame that is not a JSON object: {text[:200]}"
+    return Report(failure=StreamFailedError(message, body=text[:_EXCERPT]))
+
+
+def _chunk(choice: Any, frame: dict[str, Any]) -> Chunk | None:
+    """Make a chunk of one choice; `None` for one that says nothing of the answer.
+
+    Azure's asynchronous filter sends choices without `delta`; where filtered output ends the
+    answer, such a choice has a finish reason and nothing else.
+    """
+    if type(choice) is not dict:
+        return None
+    delta = choice.get("delta")
+    finish = _word(choice.get("finish_reason"))
+    if type(delta) is not dict:
+        if finish is None:
+            return None
+        delta = {}
+    content = delta.get("content")
+    index = choice.get("index")
+    return Chunk(
+        content if type(content) is str else _joined_text(content),
+        index if type(index) is int else 0,
+        _word(delta.get("refusal")),
+        _tool_calls(delta) if "tool_calls" in delta or "function_call" in delta else (),
+        finish,
+        None,
+        frame,
+    )
+
+
+def _joined_text(content: Any) -> str:
+    """The text of `content` that is null, or a list of parts as some servers send it."""
+    if type(content) is not list:
+        return ""
+    texts = [part.get("text") for part in content if type(part) is dict]
+    return "".join([text for text in texts if type(text) is str])
+
+
+def _tool_calls(delta: dict[str, Any]) -> tuple[ToolCallDelta, ...]:
+    calls = delta.get("tool_calls")
+    found = [
+        _tool_call(call, position, call.get("type"))
+        for position, call in enumerate(calls if type(calls) is list else ())
+        if type(call) is dict
+    ]
+    legacy = delta.get("function_call")
+    if type(legacy) is dict:
+        found.append(_tool_call({"function": legacy}, 0, "function_call"))
+    return tuple(found)
+
+
+def _tool_call(call: dict[str, Any], position: int, kind: Any) -> ToolCallDelta:
+    body = call.get("function") or call.get("custom")
+    if type(body) is not dict:
+        body = {}
+    index = call.get("index")
+    arguments = body.get("arguments", body.get("input"))
+    return ToolCallDelta(
+        index=index if type(index) is int else position,
+        id=_word(call.get("id")),
+        name=_word(body.get("name")),
+        arguments=arguments if type(arguments) is str else "",
+        type=_word(kind),
+    )
+
+
+def _failure(frame: dict[str, Any], kind: bytes | None) -> StreamFailedError | None:
+    """The error a frame reports: an object, a string, or the whole frame."""
+    error = frame.get("error")
+    if not error and (kind == b"error" or frame.get("object") == "error"):
+        error = frame
+    if not error:
+        return None
+    code = message = None
+    if isinstance(error, dict):
+        code = error.get("code") or error.get("type")
+        message = error.get("message")
+    text = message or (error if isinstance(error, str) else json.dumps(error)[:_EXCERPT])
+    return StreamFailedError(
+        f"The provider reported an error mid-stream: {text}",
+        code=None if code is None else str(code),
+        body=error,
+    )
+
+
+def _word(value: Any) -> str | None:
+    """A non-empty string, or `None`."""
+    return value if type(value) is str and value else None
+
+
+_COUNTS: Final = {
+    "prompt_tokens": "input_tokens",
+    "completion_tokens": "output_tokens",
+    "total_tokens": "total_tokens",
+}
+_DETAILS: Final = {
+    "prompt_tokens_details": {
+        "cached_tokens": "cache_read_tokens",
+        "cache_write_tokens": "cache_write_tokens",
+        "audio_tokens": "input_audio_tokens",
+        "image_tokens": "input_image_tokens",
+        "text_tokens": "input_text_tokens",
+    },
+    "completion_tokens_details": {
+        "reasoning_tokens": "reasoning_tokens",
+        "audio_tokens": "output_audio_tokens",
+        "text_tokens": "output_text_tokens",
+        "accepted_prediction_tokens": "accepted_prediction_tokens",
+        "rejected_prediction_tokens": "rejected_prediction_tokens",
+    },
+}
+
+
+def read_counts(usage: dict[str, Any]) -> dict[str, int]:
+    """Read a wire usage object into `Usage` field names, leaving out what is null or no count.
+
+    Names as in OpenAI's `CompletionUsage`; Azure's are the same. Only these are read: other
+    servers' own keys stay in the record's `wire_usage`.
+    """
+    counts: dict[str, int] = {}
+    _read(usage, _COUNTS, counts)
+    for name, fields in _DETAILS.items():
+        details = usage.get(name)
+        if type(details) is dict:
+            _read(details, fields, counts)
+    return counts
+
+
+def _read(source: dict[str, Any], fields: dict[str, str], into: dict[str, int]) -> None:
+    for name, field in fields.items():
+        value = source.get(name)
+        if type(value) is float and value.is_integer():
+            value = int(value)
+        if type(value) is int:
+            into[field] = value

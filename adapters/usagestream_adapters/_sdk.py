@@ -1,0 +1,170 @@
+"""What both adapters share of the openai SDK: opening the raw stream.
+
+The SDK keeps retries before the first byte, time-outs, proxies, credentials and addresses. The
+body is read here, since the SDK's own iteration drops usage and costs most of the CPU.
+"""
+
+# JSON from the wire has no static type and every value is checked before use, but pyright makes
+# dict[Unknown, Unknown] of an Any that was checked to be a dict.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from usagestream.adapter import Head, Request, Target
+from usagestream.config import Profile
+from usagestream.errors import ConfigError
+
+from ._chat_wire import ChatDecoder
+from ._errors import REQUEST_ID_HEADERS, translate
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI, OpenAI
+
+__all__ = ["SdkAdapter"]
+
+ClientT = TypeVar("ClientT")
+
+
+class SdkAdapter:
+    """An adapter over an SDK client. A subclass says which client, and where requests go."""
+
+    provider: ClassVar[str]
+    profile_type: ClassVar[type[Profile]]
+
+    def __init__(self, profile: Profile, *, http_client: Any = None) -> None:
+        self._settings = profile
+        self._http_client = http_client
+
+    def _make_client(self) -> OpenAI:
+        raise NotImplementedError
+
+    def _make_async_client(self) -> AsyncOpenAI:
+        raise NotImplementedError
+
+    def _secrets(self) -> tuple[str, ...]:
+        """What must not show in an error."""
+        raise NotImplementedError
+
+    def target(self, model: str) -> Target:
+        raise NotImplementedError
+
+    @cached_property
+    def _client(self) -> OpenAI:
+        return self._made(self._make_client)
+
+    @cached_property
+    def _async_client(self) -> AsyncOpenAI:
+        return self._made(self._make_async_client)
+
+    def _made(self, make: Callable[[], ClientT]) -> ClientT:
+        from openai import OpenAIError
+
+        try:
+            return make()
+        except OpenAIError as exc:
+            raise ConfigError(f"The {self.provider} profile cannot be used: {exc}") from exc
+
+    def _client_options(self) -> dict[str, Any]:
+        """Options that every SDK client takes."""
+        options: dict[str, Any] = {"max_retries": self._settings.max_retries}
+        if self._settings.timeout is not None:
+            options["timeout"] = self._settings.timeout
+        if self._http_client is not None:
+            options["http_client"] = self._http_client
+        return options
+
+    def _wire_params(self, request: Request) -> dict[str, Any]:
+        """The keyword arguments of the SDK's `create`, made without touching the caller's."""
+        params: dict[str, Any] = {**request.params, "stream": True}
+        params["model"] = self.target(request.model).deployment or request.model
+        if self._settings.include_usage != "never":
+            asked: dict[str, Any] = request.params.get("stream_options") or {}
+            params["stream_options"] = {**asked, "include_usage": True}
+        return params
+
+    def open(self, request: Request) -> SdkByteStream:
+        """Send the request; see `usagestream.adapter.Adapter.open`."""
+        manager: Any = self._client.chat.completions.with_streaming_response.create(
+            **self._wire_params(request)
+        )
+        try:
+            return SdkByteStream(manager)
+        except Exception as exc:
+            raise translate(exc, self.provider, self._secrets()) from exc
+
+    async def aopen(self, request: Request) -> SdkAsyncByteStream:
+        """`open` for async code."""
+        manager: Any = self._async_client.chat.completions.with_streaming_response.create(
+            **self._wire_params(request)
+        )
+        try:
+            return SdkAsyncByteStream(manager, await manager.__aenter__())
+        except Exception as exc:
+            raise translate(exc, self.provider, self._secrets()) from exc
+
+    def decoder(self, head: Head) -> ChatDecoder:
+        """Decode the chat-completions wire."""
+        return ChatDecoder(head)
+
+    def close(self) -> None:
+        """Close the SDK's connections; those of a caller's own HTTP client stay open."""
+        if "_client" in self.__dict__ and self._http_client is None:
+            self._client.close()
+
+    async def aclose(self) -> None:
+        """`close` for async code."""
+        if "_async_client" in self.__dict__ and self._http_client is None:
+            await self._async_client.close()
+
+
+class SdkByteStream:
+    """The body of a response that the SDK opened."""
+
+    def __init__(self, manager: Any) -> None:
+        self._manager = manager
+        self._response = manager.__enter__().http_response
+        self.head = _head(self._response)
+
+    def __iter__(self) -> Iterator[bytes]:
+        compressed = "content-encoding" in self._response.headers
+        chunks: Iterator[bytes] = (
+            self._response.iter_bytes() if compressed else self._response.iter_raw()
+        )
+        return chunks
+
+    def close(self) -> None:
+        self._manager.__exit__(None, None, None)
+
+
+class SdkAsyncByteStream:
+    """`SdkByteStream` for async code."""
+
+    def __init__(self, manager: Any, response: Any) -> None:
+        self._manager = manager
+        self._response = response.http_response
+        self.head = _head(self._response)
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        compressed = "content-encoding" in self._response.headers
+        chunks: AsyncIterator[bytes] = (
+            self._response.aiter_bytes() if compressed else self._response.aiter_raw()
+        )
+        return chunks
+
+    async def close(self) -> None:
+        await self._manager.__aexit__(None, None, None)
+
+
+def _head(response: Any) -> Head:
+    headers: Mapping[str, str] = response.headers
+    return Head(
+        status=response.status_code,
+        content_type=headers.get("content-type"),
+        request_ids={name: headers[name] for name in REQUEST_ID_HEADERS if name in headers},
+        response_model=headers.get("x-ms-served-model"),
+    )
