@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
 from typing import Any, ClassVar, Protocol, cast
 
 from .chunk import Chunk
@@ -156,6 +155,8 @@ class Adapter(Protocol):
 
 def installed_providers() -> tuple[str, ...]:
     """The provider names that installed packages declare adapters for, sorted."""
+    from importlib.metadata import entry_points  # costs a tenth of this package's import
+
     return tuple(sorted(entry_points(group=ENTRY_POINT_GROUP).names))
 
 
@@ -164,6 +165,8 @@ def load_adapter_type(provider: str) -> type[Adapter]:
 
     Raises `ConfigError` for a name that nobody declares, with the names that are there.
     """
+    from importlib.metadata import entry_points
+
     found = entry_points(group=ENTRY_POINT_GROUP, name=provider)
     if not found:
         known = ", ".join(installed_providers()) or "none; is the package installed?"

@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any, Self
 
 from .adapter import Adapter, Request, load_adapter_type
+from .config import Profile
 from .meter import Call
 from .resolve import resolve_profile
 from .stream import AsyncStream, AsyncUsageStream, SyncStream, UsageStream
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from ._params import ChatParams
-    from .config import Profile
     from .record import UsageRecord
 
 __all__ = ["AsyncClient", "Client"]
@@ -29,19 +29,23 @@ class _Desk:
 
     def __init__(
         self,
-        profile: Profile | str | None = None,
+        profile: Profile | str | Adapter | None = None,
         *,
         on_record: Callable[[UsageRecord], object] | None = None,
         http_client: Any = None,
     ) -> None:
-        self._profile = resolve_profile(profile)
-        adapter_type = load_adapter_type(self._profile.provider)
-        self._adapter: Adapter = adapter_type(self._profile, http_client=http_client)
+        self._profile_name: str | None = None
+        if profile is None or isinstance(profile, str | Profile):
+            profile = resolve_profile(profile)
+            self._profile_name = profile.name
+            profile = load_adapter_type(profile.provider)(profile, http_client=http_client)
+        elif http_client is not None:
+            raise TypeError("give http_client to the adapter when you make it yourself")
+        self._adapter: Adapter = profile
         self._on_record = on_record
 
     def __repr__(self) -> str:
-        name = self._profile.name or self._profile.provider
-        return f"<{type(self).__name__} {name}>"
+        return f"<{type(self).__name__} {self._profile_name or self._adapter.provider}>"
 
     def _prepare(
         self, tags: Mapping[str, str] | None, params: Mapping[str, Any]
@@ -57,7 +61,7 @@ class _Desk:
             raise TypeError("stream() needs messages=[...]")
         call = Call(
             provider=self._adapter.provider,
-            profile=self._profile.name,
+            profile=self._profile_name,
             target=self._adapter.target(model),
             model=model,
             tags=dict(tags or {}),
@@ -77,7 +81,8 @@ class _Desk:
 class Client(_Desk):
     """Streams chat completions from the provider that a profile names.
 
-    `profile` is a profile, the name of one, or `None` for the one the environment describes.
+    `profile` is a profile, the name of one, an adapter that you made yourself, or `None` for the
+    profile that the environment describes.
     `on_record` is called once for each stream with its `UsageRecord`; what it raises is logged and
     never reaches the stream. `http_client` is an HTTP client of your own, as the openai SDK takes
     it; closing it stays with you.
