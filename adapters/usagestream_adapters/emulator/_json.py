@@ -1,0 +1,29 @@
+"""Reading JSON that may have any shape."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, TypeGuard
+
+
+def _is_object(value: Any) -> TypeGuard[dict[str, Any]]:
+    return isinstance(value, dict)
+
+
+def _is_list(value: Any) -> TypeGuard[list[Any]]:
+    return isinstance(value, list)
+
+
+def as_object(value: Any) -> dict[str, Any]:
+    """Return `value` if it is a JSON object, else an empty one."""
+    return value if _is_object(value) else {}
+
+
+def as_list(value: Any) -> list[Any]:
+    """Return `value` if it is a JSON array, else an empty one."""
+    return value if _is_list(value) else []
+
+
+def dumps(value: Any, *, sort_keys: bool = False) -> str:
+    """Return compact JSON, non-ASCII characters as they are, as both services send it."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=sort_keys)

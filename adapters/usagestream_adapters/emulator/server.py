@@ -1,0 +1,209 @@
+"""Running the emulator: a uvicorn server in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import Callable, Collection, Mapping
+from types import TracebackType
+from typing import Self, cast
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from ._journal import Journal
+from ._request import ReceivedRequest
+from .app import EmulatorApp
+from .scenario import Scenario
+
+__all__ = ["Emulator"]
+
+
+class Emulator:
+    """A local server that plays OpenAI and Azure OpenAI over real HTTP.
+
+    Use it as a context manager; it may be entered again after it was left, and many may run at
+    once. Any non-empty credential is accepted, except keys that begin with `wrong` and tokens that
+    begin with `wrong` or `expired`. Answers come from `script`, then from `scenario`. Port 0 lets
+    the system choose one.
+
+    `deployments` names the deployments that Azure has, as a collection, or as a mapping to the
+    model behind each; by default it has any whose name does not begin with `missing`.
+
+    Every attribute and method may be used from any thread. Raises `OSError` on entry if the port is
+    taken.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        scenario: Scenario | None = None,
+        deployments: Mapping[str, str] | Collection[str] | None = None,
+    ) -> None:
+        self._host = host
+        self._port = port
+        self._scenario = scenario or Scenario()
+        self._deployments = deployments
+        self._journal = Journal(self._scenario)
+        self._running: _Running | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start serving with a fresh log and script; returns when connections are accepted."""
+        if self._running is not None:
+            raise RuntimeError("the emulator is running already")
+        self._journal = Journal(self._scenario)
+        app = EmulatorApp(self._journal, self._deployments)
+        self._running = _Running(app, self._host, self._port)
+
+    def stop(self) -> None:
+        """Stop at once, closing every connection. The log stays; stopping twice is no error."""
+        running, self._running = self._running, None
+        if running is not None:
+            self._journal.close()
+            running.stop()
+
+    def serve_forever(self, on_ready: Callable[[Emulator], object] | None = None) -> None:
+        """Serve until Ctrl-C, or until `stop` is called elsewhere. Prints nothing.
+
+        `on_ready` is called with the emulator once it serves, so that its addresses can be shown.
+        """
+        with self:
+            running = self._running
+            assert running is not None
+            try:
+                if on_ready is not None:
+                    on_ready(self)
+                running.wait()
+            except KeyboardInterrupt:
+                pass
+
+    def script(self, *scenarios: Scenario) -> None:
+        """Queue scenarios: each answers one request, in order; then the default answers again."""
+        self._journal.script(*scenarios)
+
+    @property
+    def url(self) -> str:
+        """Scheme, host and port. Raises `RuntimeError` if the emulator is not running."""
+        if self._running is None:
+            raise RuntimeError("the emulator is not running")
+        return f"http://{self._host}:{self._running.port}"
+
+    @property
+    def openai_base_url(self) -> str:
+        """What `base_url` of an OpenAI client should be."""
+        return f"{self.url}/v1"
+
+    @property
+    def azure_endpoint(self) -> str:
+        """The endpoint of an Azure resource, without any path."""
+        return self.url
+
+    @property
+    def azure_v1_base_url(self) -> str:
+        """What `base_url` of an OpenAI client should be for Azure's v1 surface."""
+        return f"{self.url}/openai/v1"
+
+    @property
+    def requests(self) -> list[ReceivedRequest]:
+        """Every request so far, refused ones included."""
+        return self._journal.requests
+
+    @property
+    def open_connections(self) -> int:
+        """How many responses are being streamed now."""
+        return self._journal.open_connections
+
+    @property
+    def disconnects(self) -> int:
+        """How many clients went away before their stream had ended."""
+        return self._journal.disconnects
+
+    def wait_idle(self, timeout: float = 2.0) -> bool:
+        """Wait until nothing is being streamed; return whether that came to be in time."""
+        return self._journal.wait_idle(timeout)
+
+
+class _Running:
+    """One run of the server: its socket, its event loop, its thread."""
+
+    def __init__(self, app: EmulatorApp, host: str, port: int) -> None:
+        self._socket = socket.create_server((host, port))
+        self.port = cast("int", self._socket.getsockname()[1])
+        config = uvicorn.Config(
+            app,
+            http=_Protocol,
+            loop="asyncio",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            proxy_headers=False,
+            server_header=False,
+        )
+        self._server = _Server(config)
+        self._thread = threading.Thread(target=self._run, name="usagestream-emulator", daemon=True)
+        self._thread.start()
+        self._server.ready.wait()
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._server.serve(sockets=[self._socket]))
+        finally:
+            self._server.ready.set()  # Whoever starts us must not wait for ever.
+
+    def stop(self) -> None:
+        self._server.request_stop()
+        self._thread.join()
+
+    def wait(self) -> None:
+        # In slices, since a wait without an end cannot be interrupted on every platform.
+        while self._thread.is_alive():
+            self._thread.join(0.5)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, told to stop by an event instead of by polling, and stopping at once."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = threading.Event()
+
+    def request_stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._stopping.set)
+
+    async def main_loop(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stopping = asyncio.Event()
+        await self.on_tick(0)  # Makes the `date` header of the run.
+        self.ready.set()
+        await self._stopping.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        while self.server_state.connections or self.server_state.tasks:
+            for connection in list(self.server_state.connections):
+                cast("_Protocol", connection).transport.abort()
+            await asyncio.sleep(0)
+
+
+class _Protocol(H11Protocol):
+    """uvicorn's HTTP protocol, handing its transport to the application, which may cut it."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.app_state = {**self.app_state, "transport": transport}
