@@ -197,11 +197,17 @@ def _unusual(data: bytes, out: list[Chunk | Report], *, cut: bool) -> Any:
     if not word:
         return None
     try:
-        return json.loads(data.decode("utf-8", "replace"))
+        return _writable(json.loads(data.decode("utf-8", "replace")))
     except (ValueError, RecursionError):
         if not cut:
             out.append(_unreadable(data))
         return None
+
+
+def _writable(value: Any) -> Any:
+    """The same JSON without lone surrogates, which no record could be written out with."""
+    text = json.dumps(value, ensure_ascii=False)
+    return from_json(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
 
 
 def _unreadable(data: bytes) -> Report:

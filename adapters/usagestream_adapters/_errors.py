@@ -13,6 +13,7 @@ role with 401. So a rule may look at the status, the code and the text.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -133,6 +134,11 @@ def translate(exc: Exception, provider: str, secrets: tuple[str, ...]) -> Except
         return ProviderUnavailableError(
             f"{provider} could not be reached: {reason}", provider=provider
         )
+    if type(exc).__module__ in ("httpx", "httpx2"):
+        # The SDK lets these escape where the body of an error response breaks off.
+        return ProviderUnavailableError(
+            f"{provider} broke off its answer: {_mask(str(exc), secrets)}", provider=provider
+        )
     if isinstance(exc, OpenAIError):
         return ConfigError(_mask(f"The {provider} profile cannot be used: {exc}", secrets))
     return exc
@@ -196,13 +202,15 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
     if seconds is None and after:
         try:
             seconds = (parsedate_to_datetime(after) - datetime.now(UTC)).total_seconds()
-        except (TypeError, ValueError):
+        except (OverflowError, TypeError, ValueError):
             return None
     return None if seconds is None else max(seconds, 0.0)
 
 
 def _number(text: str | None) -> float | None:
+    """A finite number that is not negative, or `None`."""
     try:
-        return float(text) if text else None
+        number = float(text) if text else -1.0
     except ValueError:
         return None
+    return number if 0 <= number < math.inf else None

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
 
 from usagestream.adapter import Head, Request, Target
 from usagestream.config import Profile
@@ -95,7 +95,7 @@ class SdkAdapter:
         try:
             return SdkByteStream(manager)
         except Exception as exc:
-            raise translate(exc, self.provider, self._secrets()) from exc
+            self._refused(exc)
 
     async def aopen(self, request: Request) -> SdkAsyncByteStream:
         """`open` for async code."""
@@ -105,7 +105,13 @@ class SdkAdapter:
         try:
             return SdkAsyncByteStream(manager, await manager.__aenter__())
         except Exception as exc:
-            raise translate(exc, self.provider, self._secrets()) from exc
+            self._refused(exc)
+
+    def _refused(self, exc: Exception) -> NoReturn:
+        error = translate(exc, self.provider, self._secrets())
+        if error is exc:
+            raise exc
+        raise error from exc
 
     def decoder(self, head: Head) -> ChatDecoder:
         """Decode the chat-completions wire."""

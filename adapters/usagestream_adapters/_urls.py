@@ -15,7 +15,10 @@ def split_url(url: str, setting: str) -> SplitResult:
     Raises `ConfigError`, naming the setting, for anything else.
     """
     text = url.strip()
-    parts = urlsplit(text if "://" in text else f"https://{text}")
+    try:
+        parts = urlsplit(text if "://" in text else f"https://{text}")
+    except ValueError:
+        parts = urlsplit("")
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ConfigError(f"{setting} must be an address such as https://host, not {url!r}")
     return parts

@@ -167,29 +167,32 @@ class _Account:
     def _left(self, exc: BaseException | None) -> None:
         """The consumer left, of its own accord or because of an exception in its code."""
         self._closed = True
+        self._ready.clear()
         if self._sent:
             stopped = exc is None or isinstance(exc, Exception | GeneratorExit)
             self._settle(Outcome.CLOSED if stopped else Outcome.CANCELLED, exc)
 
     def _abandoned(self) -> bool:
-        """The consumer dropped the stream. True if it had not ended."""
+        """The consumer dropped the stream. True if it had not ended, and a warning is due."""
         if not self._sent or self._record is not None:
             return False
+        self._settle(Outcome.ABANDONED)
+        return True
+
+    def _warn(self) -> None:
         warnings.warn(
             f"{type(self).__name__} was dropped before its end: use `with`, or close() it",
             ResourceWarning,
             stacklevel=3,
             source=self,
         )
-        self._settle(Outcome.ABANDONED)
-        return True
 
     def _settle(self, outcome: Outcome, error: BaseException | None = None) -> None:
         """Write the record, the first time this is called. What comes later changes nothing."""
         if self._record is not None:
             return
         self._record = self._meter.record(outcome, now=time.monotonic(), error=error)
-        if isinstance(error, UsageStreamError):
+        if isinstance(error, UsageStreamError) and error.record is None:
             error.record = self._record
         self._on_record(self._record)
 
@@ -228,6 +231,7 @@ class SyncStream(_Account):
     def __del__(self) -> None:
         if self._abandoned():
             self._drop()
+            self._warn()
 
     def text(self) -> str:
         return "".join([chunk.text for chunk in self if chunk.index == 0])
@@ -304,7 +308,8 @@ class AsyncStream(_Account):
         await self._drop()
 
     def __del__(self) -> None:
-        self._abandoned()
+        if self._abandoned():
+            self._warn()
 
     async def text(self) -> str:
         return "".join([chunk.text async for chunk in self if chunk.index == 0])

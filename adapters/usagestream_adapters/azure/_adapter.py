@@ -37,7 +37,7 @@ class AzureAdapter(SdkAdapter):
         )
         self._key = (
             profile.api_key.get_secret_value()
-            if profile.api_key is not None
+            if profile.api_key
             else require(environ, "AZURE_OPENAI_API_KEY", "api_key")
         )
 
