@@ -170,18 +170,18 @@ class ChatDecoder:
         excerpt = text[:_EXCERPT]
         code = None
         try:
-            document = json.loads(text)
+            document = _writable(json.loads(text))
         except (ValueError, RecursionError):
             document = None
         if isinstance(document, dict):
             out: list[Chunk | Report] = []
             self._frame({**document, "choices": None}, None, out)
             for report in out:
-                if isinstance(report, Report):
-                    if isinstance(report.failure, StreamFailedError):
-                        excerpt, code = str(report.failure), report.failure.code
-                    report.failure = report.annotation = None
-                    yield report
+                assert isinstance(report, Report), "a chunk without choices"
+                if isinstance(report.failure, StreamFailedError):
+                    excerpt, code = str(report.failure), report.failure.code
+                report.failure = report.annotation = None
+                yield report
         declared = self._head.content_type or "a body of undeclared type"
         message = f"The provider answered {self._head.status} with {declared}, not a stream: "
         failure = NotAStreamError(message + excerpt[:200], body=text[:_EXCERPT], code=code)

@@ -94,7 +94,7 @@ class SdkAdapter:
         )
         try:
             return SdkByteStream(manager)
-        except Exception as exc:
+        except Exception as exc:  # noqa: BLE001 - sorted out, and raised again, by _refused
             self._refused(exc)
 
     async def aopen(self, request: Request) -> SdkAsyncByteStream:
@@ -104,7 +104,7 @@ class SdkAdapter:
         )
         try:
             return SdkAsyncByteStream(manager, await manager.__aenter__())
-        except Exception as exc:
+        except Exception as exc:  # noqa: BLE001 - sorted out, and raised again, by _refused
             self._refused(exc)
 
     def _refused(self, exc: Exception) -> NoReturn:

@@ -62,8 +62,8 @@ def _key(environ: Mapping[str, str]) -> SecretStr:
 class OpenAIAdapter(SdkAdapter):
     """Opens streams through the SDK's `OpenAI` and `AsyncOpenAI`."""
 
-    provider = "openai"
-    profile_type = OpenAIProfile
+    provider: ClassVar[str] = "openai"
+    profile_type: ClassVar[type[Profile]] = OpenAIProfile
 
     def __init__(self, profile: OpenAIProfile, *, http_client: object = None) -> None:
         super().__init__(profile, http_client=http_client)

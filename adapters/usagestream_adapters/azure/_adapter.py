@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from usagestream.adapter import Target
+from usagestream.config import Profile
 
 from .._sdk import SdkAdapter
 from ._profile import AzureProfile, require
@@ -23,8 +24,8 @@ class AzureAdapter(SdkAdapter):
     `AzureOpenAI` puts `/deployments/...` into v1 addresses, which do not have it.
     """
 
-    provider = "azure"
-    profile_type = AzureProfile
+    provider: ClassVar[str] = "azure"
+    profile_type: ClassVar[type[Profile]] = AzureProfile
 
     def __init__(self, profile: AzureProfile, *, http_client: object = None) -> None:
         super().__init__(profile, http_client=http_client)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from . import errors
 from .scenario import Answer, Scenario, ToolCall
 
@@ -35,6 +37,23 @@ __all__ = [
 
 _WEATHER = ToolCall(name="get_weather", arguments='{"city":"Oslo","unit":"celsius"}')
 
+
+def _usage(prompt: int, completion: int, **prompt_details: int) -> dict[str, Any]:
+    """Return a usage of more prompt than was really sent: caches begin at about 1,000 tokens."""
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+        "prompt_tokens_details": {**prompt_details, "audio_tokens": 0},
+        "completion_tokens_details": {
+            "reasoning_tokens": 0,
+            "audio_tokens": 0,
+            "accepted_prediction_tokens": 0,
+            "rejected_prediction_tokens": 0,
+        },
+    }
+
+
 plain = Scenario(text="The emulator says hello.")
 length = Scenario(text="This answer stops in the", finish_reason="length")
 two_choices = Scenario(
@@ -48,9 +67,11 @@ refusal = Scenario(refusal="The emulator would rather not.")
 reasoning = Scenario(
     text="It took some thought.", model="gpt-5-mini-2025-08-07", reasoning_tokens=64
 )
-cached = Scenario(text="I have read this before.", cached_tokens=1024)
+cached = Scenario(text="I have read this before.", usage=_usage(1_100, 7, cached_tokens=1_024))
 cache_write = Scenario(
-    text="I will remember this.", model="gpt-5.6-sol", cached_tokens=0, cache_write_tokens=12
+    text="I will remember this.",
+    model="gpt-5.6-sol",
+    usage=_usage(1_100, 6, cached_tokens=0, cache_write_tokens=1_097),
 )
 moderation = Scenario(text="This was looked at twice.", moderation=True)
 async_filter = Scenario(text="This is filtered as it is sent.", async_filter=True)

@@ -158,11 +158,15 @@ class _Running:
         self._thread = threading.Thread(target=self._run, name="usagestream-emulator", daemon=True)
         self._thread.start()
         self._server.ready.wait()
+        if not self._server.started:
+            self._thread.join()
+            raise RuntimeError("the emulator did not start: its thread has reported why")
 
     def _run(self) -> None:
         try:
             asyncio.run(self._server.serve(sockets=[self._socket]))
         finally:
+            self._socket.close()
             self._server.ready.set()  # Whoever starts us must not wait for ever.
 
     def stop(self) -> None:

@@ -1,0 +1,129 @@
+"""One way to write a test for `Client` and `AsyncClient`: the async one, seen without `await`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Self
+
+from usagestream import AsyncClient, AsyncUsageStream, Chunk, Client, Usage, UsageRecord
+from usagestream import UsageStream as _UsageStream
+
+from .sdk_http import Reply, client_of, streamed
+
+ASK: dict[str, Any] = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hi"}]}
+
+
+class Blocking:
+    """An `AsyncUsageStream` driven step by step on an event loop."""
+
+    def __init__(self, inner: AsyncUsageStream, runner: asyncio.Runner) -> None:
+        self.inner = inner
+        self._runner = runner
+
+    @property
+    def usage(self) -> Usage:
+        return self.inner.usage
+
+    @property
+    def record(self) -> UsageRecord | None:
+        return self.inner.record
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Chunk:
+        async def step() -> Chunk | None:
+            try:
+                return await anext(self.inner)
+            except StopAsyncIteration:
+                return None
+
+        chunk = self._runner.run(step())
+        if chunk is None:
+            raise StopIteration
+        return chunk
+
+    def __enter__(self) -> Self:
+        async def enter() -> None:
+            await self.inner.__aenter__()
+
+        self._runner.run(enter())
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        async def leave() -> None:
+            await self.inner.__aexit__(exc_type, exc, traceback)
+
+        self._runner.run(leave())
+
+    def text(self) -> str:
+        async def read() -> str:
+            return await self.inner.text()
+
+        return self._runner.run(read())
+
+    def drain(self) -> Usage:
+        async def read() -> Usage:
+            return await self.inner.drain()
+
+        return self._runner.run(read())
+
+    def close(self) -> None:
+        async def leave() -> None:
+            await self.inner.close()
+
+        self._runner.run(leave())
+
+
+class World:
+    """Makes clients and streams of one kind, and looks alike for both."""
+
+    def __init__(self, runner: asyncio.Runner | None) -> None:
+        self._runner = runner
+        self.asynchronous = runner is not None
+        self.records: list[UsageRecord] = []
+
+    def stream(
+        self,
+        profile: Any,
+        *,
+        http_client: Any = None,
+        on_record: Callable[[UsageRecord], object] | None = None,
+        tags: Mapping[str, str] | None = None,
+        **params: Any,
+    ) -> _UsageStream:
+        """A stream of a fresh client; its records are kept in `records`."""
+        asked = params or ASK
+        sink = on_record or self.records.append
+        if self._runner is None:
+            client = Client(profile, on_record=sink, http_client=http_client)
+            return client.stream(tags=tags, **asked)
+        other = AsyncClient(profile, on_record=sink, http_client=http_client)
+        return Blocking(other.stream(tags=tags, **asked), self._runner)
+
+    def ask(self, profile: Any, reply: Reply, **params: Any) -> _UsageStream:
+        """A stream whose requests a function answers."""
+        client = client_of(reply, asynchronous=self.asynchronous)
+        return self.stream(profile, http_client=client, **params)
+
+    def replay(self, profile: Any, reads: Sequence[bytes], **reply: Any) -> _UsageStream:
+        """A stream that is answered with this body."""
+        return self.ask(profile, lambda _: streamed(reads, asynchronous=self.asynchronous, **reply))
+
+
+@contextmanager
+def make_world(*, asynchronous: bool) -> Generator[World]:
+    """A world, and its event loop if it needs one."""
+    if not asynchronous:
+        yield World(None)
+        return
+    with asyncio.Runner() as runner:
+        yield World(runner)
