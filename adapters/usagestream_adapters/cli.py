@@ -43,7 +43,7 @@ def demo(as_json: bool) -> None:
     if not as_json:
         console.print(f"Question: {DEMO_QUESTION}")
     with Emulator() as server:
-        for title, profile in _demo_profiles(server.openai_base_url, server.azure_endpoint).items():
+        for title, profile in demo_profiles(server.openai_base_url, server.azure_endpoint).items():
             with Client(profile) as client, _ask(client, DEMO_QUESTION, DEFAULT_MODEL) as stream:
                 if as_json:
                     stream.drain()
@@ -125,7 +125,7 @@ def _show_addresses(server: Emulator) -> None:
     click.echo("Any key will do. Press Ctrl-C to stop.", err=True)
 
 
-def _demo_profiles(openai_base_url: str, azure_endpoint: str) -> dict[str, Profile]:
+def demo_profiles(openai_base_url: str, azure_endpoint: str) -> dict[str, Profile]:
     from .azure import AzureProfile
     from .openai import OpenAIProfile
 

@@ -67,14 +67,14 @@ def test_demo_prints_both_records_as_json() -> None:
 
 def test_demo_exits_with_1_where_the_usages_differ(monkeypatch: pytest.MonkeyPatch) -> None:
     """Scripts can rely on the exit status."""
-    profiles = cli._demo_profiles
+    profiles = cli.demo_profiles
 
     def uneven(openai_base_url: str, azure_endpoint: str) -> dict[str, object]:
         made = profiles(openai_base_url, azure_endpoint)
         made["Azure OpenAI"] = made["Azure OpenAI"].model_copy(update={"include_usage": "never"})
         return dict(made)
 
-    monkeypatch.setattr(cli, "_demo_profiles", uneven)
+    monkeypatch.setattr(cli, "demo_profiles", uneven)
     result = run("demo")
     assert result.exit_code == 1
     assert result.output.splitlines()[-1] == "The two usages DIFFER."
@@ -162,6 +162,7 @@ def test_emulate_prints_the_addresses_and_serves_until_interrupted() -> None:
     program = [sys.executable, "-m", "usagestream_adapters", "emulate", "--port", "0"]
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(program, **pipes) as process:
+        assert process.stdout is not None
         shown = [process.stdout.readline(), process.stdout.readline()]
         process.send_signal(signal.SIGINT)
         _, complaint = process.communicate(timeout=10)

@@ -18,11 +18,11 @@ from usagestream_adapters.openai import OpenAIProfile
 MODEL = "gpt-4o-mini"
 DEPLOYMENT = "chat-mini"
 KEY = "contract-suite-key"
-QUESTION = [{"role": "user", "content": "What's 1+1? Answer in one word."}]
+QUESTION = [{"role": "user", "content": "What's 1+1? Reading in one word."}]
 
 
 @dataclass
-class Answer:
+class Reading:
     """What reading a stream to its end gave."""
 
     chunks: list[Chunk] = field(default_factory=list[Chunk])
@@ -37,7 +37,7 @@ class Answer:
         return "".join(chunk.text for chunk in self.chunks if chunk.index == 0)
 
 
-Ask = Callable[..., Answer]
+Ask = Callable[..., Reading]
 
 
 def openai(server: Emulator, **more: Any) -> Profile:
@@ -67,10 +67,10 @@ def _azure(server: Emulator, **more: Any) -> Profile:
     )
 
 
-def ask_sync(profile: Profile, **params: Any) -> Answer:
+def ask_sync(profile: Profile, **params: Any) -> Reading:
     """Read a stream to its end with `Client`."""
-    answer = Answer()
-    asked = {"model": MODEL, "messages": QUESTION, **params}
+    answer = Reading()
+    asked: dict[str, Any] = {"model": MODEL, "messages": QUESTION, **params}
     with Client(profile, on_record=answer.delivered.append) as client:
         stream = client.stream(**asked)
         try:
@@ -83,14 +83,14 @@ def ask_sync(profile: Profile, **params: Any) -> Answer:
     return answer
 
 
-def ask_async(profile: Profile, **params: Any) -> Answer:
+def ask_async(profile: Profile, **params: Any) -> Reading:
     """Read a stream to its end with `AsyncClient`."""
     return asyncio.run(_ask_async(profile, **params))
 
 
-async def _ask_async(profile: Profile, **params: Any) -> Answer:
-    answer = Answer()
-    asked = {"model": MODEL, "messages": QUESTION, **params}
+async def _ask_async(profile: Profile, **params: Any) -> Reading:
+    answer = Reading()
+    asked: dict[str, Any] = {"model": MODEL, "messages": QUESTION, **params}
     async with AsyncClient(profile, on_record=answer.delivered.append) as client:
         stream = client.stream(**asked)
         try:
@@ -130,7 +130,7 @@ def shell(request: pytest.FixtureRequest) -> str:
 def ask(server: Emulator, surface: str, shell: str) -> Ask:
     """Ask this surface with this kind of client."""
 
-    def asked(*, profile: dict[str, Any] | None = None, **params: Any) -> Answer:
+    def asked(*, profile: dict[str, Any] | None = None, **params: Any) -> Reading:
         return SHELLS[shell](SURFACES[surface](server, **(profile or {})), **params)
 
     return asked

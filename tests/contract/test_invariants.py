@@ -23,7 +23,7 @@ from usagestream import (
 from usagestream.usage import COUNT_FIELDS
 from usagestream_adapters.emulator import Answer, Emulator, Scenario, ToolCall
 
-from .conftest import DEPLOYMENT, KEY, MODEL, QUESTION, SHELLS, SURFACES, Ask
+from .conftest import DEPLOYMENT, KEY, MODEL, QUESTION, SHELLS, SURFACES, Ask, Reading
 
 WEATHER = ToolCall(name="weather", arguments='{"city":"Florence"}')
 SCENARIOS = {
@@ -118,8 +118,8 @@ def test_invariant_2_a_detail_that_a_later_snapshot_omits_is_kept(
 ) -> None:
     """Counts are folded one by one."""
     first = {**counts(18, 1), "prompt_tokens_details": {"cached_tokens": 16}}
-    frames = [frame("Two", first), frame(None, counts(18, 2), "stop"), "data: [DONE]\n\n"]
-    server.script(Scenario(raw_frames=frames))
+    frames = [frame("Two", first), frame(None, counts(18, 2), "stop")]
+    server.script(Scenario(raw_frames=[*frames, "data: [DONE]\n\n"]))
     usage = ask().usage
     assert usage is not None
     assert (usage.cache_read_tokens, usage.output_tokens) == (16, 2)
@@ -160,7 +160,7 @@ def without_ids(chunks: list[Chunk]) -> list[Chunk]:
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_invariant_4_same_work_same_usage(server: Emulator, name: str) -> None:
     """Every surface, sync and async, gives equal usage, text and chunks for the same exchange."""
-    answers = []
+    answers: list[Reading] = []
     for surface in SURFACES.values():
         for ask in SHELLS.values():
             server.script(SCENARIOS[name])
@@ -212,6 +212,7 @@ def test_invariant_5_a_cut_stream_never_looks_whole(ask: Ask, server: Emulator, 
     server.script(scenario)
     answer = ask()
     assert type(answer.error) is error
+    assert answer.error is not None
     assert answer.record is not None
     assert answer.error.record is answer.record
     assert answer.record.outcome == outcome
@@ -233,7 +234,7 @@ def test_invariant_5_usage_in_the_frame_of_the_error_still_counts(
 
 def test_invariant_5_usage_in_a_json_body_still_counts(ask: Ask, server: Emulator) -> None:
     """A gateway that does not stream is named as such, and its usage is kept."""
-    body = {"object": "chat.completion", "choices": [], "usage": counts(18, 2)}
+    body: dict[str, Any] = {"object": "chat.completion", "choices": [], "usage": counts(18, 2)}
     server.script(Scenario(body=json.dumps(body)))
     answer = ask()
     assert type(answer.error) is NotAStreamError
