@@ -18,7 +18,7 @@ from usagestream_adapters.openai import OpenAIProfile
 MODEL = "gpt-4o-mini"
 DEPLOYMENT = "chat-mini"
 KEY = "contract-suite-key"
-QUESTION = [{"role": "user", "content": "What's 1+1? Reading in one word."}]
+QUESTION = [{"role": "user", "content": "What's 1+1? Answer in one word."}]
 
 
 @dataclass
