@@ -79,7 +79,7 @@ def test_silence(http: httpx2.Client, server: Emulator, scenario: Scenario) -> N
         with contextlib.suppress(httpx2.ReadTimeout):
             for piece in response.iter_text():
                 got += piece
-        assert server.open_connections == 1
+                assert server.open_connections == 1
     assert time.monotonic() - started > 0.15
     assert ("[DONE]" in got) == (scenario is scenarios.held_after_done)
     assert server.wait_idle()
