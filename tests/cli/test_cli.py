@@ -163,7 +163,9 @@ def test_emulate_prints_the_addresses_and_serves_until_interrupted() -> None:
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(program, **pipes) as process:
         assert process.stdout is not None
+        assert process.stderr is not None
         shown = [process.stdout.readline(), process.stdout.readline()]
+        said = process.stderr.readline()
         process.send_signal(signal.SIGINT)
         _, complaint = process.communicate(timeout=10)
     assert [line.partition("=http://127.0.0.1:")[0] for line in shown] == [
@@ -171,4 +173,4 @@ def test_emulate_prints_the_addresses_and_serves_until_interrupted() -> None:
         "AZURE_OPENAI_ENDPOINT",
     ]
     assert process.returncode == 0
-    assert complaint == "Any key will do. Press Ctrl-C to stop.\n"
+    assert (said, complaint) == ("Any key will do. Press Ctrl-C to stop.\n", "")
