@@ -225,17 +225,20 @@ def _chunk(choice: Any, frame: dict[str, Any]) -> Chunk | None:
     if type(choice) is not dict:
         return None
     delta = choice.get("delta")
-    finish = _word(choice.get("finish_reason"))
+    finish = choice.get("finish_reason")
+    if finish is not None:
+        finish = _word(finish)
     if type(delta) is not dict:
         if finish is None:
             return None
         delta = {}
     content = delta.get("content")
+    refusal = delta.get("refusal")
     index = choice.get("index")
     return Chunk(
         content if type(content) is str else _joined_text(content),
         index if type(index) is int else 0,
-        _word(delta.get("refusal")),
+        None if refusal is None else _word(refusal),
         _tool_calls(delta) if "tool_calls" in delta or "function_call" in delta else (),
         finish,
         None,

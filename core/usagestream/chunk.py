@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from openai.types.chat import ChatCompletionChunk
+
     from .usage import Usage
 
 __all__ = ["Chunk", "ToolCallDelta"]
@@ -53,3 +56,43 @@ class Chunk:
     annotations: tuple[dict[str, Any], ...] = field(default=(), compare=False, repr=False)
     """Frames since the previous chunk that speak of no choice: Azure's prompt filter results and
     asynchronous filter frames, OpenAI's moderation results."""
+
+    def to_sdk(self) -> ChatCompletionChunk:
+        """Give the openai SDK's own object, for code that wants one; needs the SDK installed.
+
+        It holds the wire frame with this chunk's choice alone, since a frame with several choices
+        makes several chunks. As everywhere, only the last chunk has `usage`.
+        """
+        # By name: whoever does not ask for it needs no SDK, and core does not depend on one.
+        sdk = import_module("openai.types.chat").ChatCompletionChunk
+        found: list[Any] = self.raw.get("choices") or []
+        choices = [choice for choice in found if choice.get("index", 0) == self.index]
+        frame = {"id": "", "created": 0, "model": "", "object": "chat.completion.chunk"}
+        made: ChatCompletionChunk = sdk.construct(
+            **{**frame, **self.raw, "choices": choices, "usage": self._sdk_usage()}
+        )
+        return made
+
+    def _sdk_usage(self) -> dict[str, Any] | None:
+        usage = self.usage
+        if usage is None or usage.source == "unknown":
+            return None
+        return {
+            "prompt_tokens": usage.input_tokens,
+            "completion_tokens": usage.output_tokens,
+            "total_tokens": usage.total_tokens,
+            "prompt_tokens_details": {
+                "cached_tokens": usage.cache_read_tokens,
+                "cache_write_tokens": usage.cache_write_tokens,
+                "audio_tokens": usage.input_audio_tokens,
+                "image_tokens": usage.input_image_tokens,
+                "text_tokens": usage.input_text_tokens,
+            },
+            "completion_tokens_details": {
+                "reasoning_tokens": usage.reasoning_tokens,
+                "audio_tokens": usage.output_audio_tokens,
+                "text_tokens": usage.output_text_tokens,
+                "accepted_prediction_tokens": usage.accepted_prediction_tokens,
+                "rejected_prediction_tokens": usage.rejected_prediction_tokens,
+            },
+        }
