@@ -20,7 +20,7 @@ from pydantic_core import from_json
 
 from usagestream.adapter import Head, Report
 from usagestream.chunk import Chunk, ToolCallDelta
-from usagestream.errors import NotAStreamError, StreamFailedError
+from usagestream.errors import EventTooLargeError, NotAStreamError, StreamFailedError
 
 __all__ = ["ChatDecoder", "read_counts"]
 
@@ -28,6 +28,8 @@ MAX_EVENT_BYTES: Final = 16 * 1024 * 1024
 """Default limit of one event. A second of audio is some 64 KB of base64."""
 
 _EXCERPT: Final = 2_000
+_MOST_FOREIGN: Final = 1024 * 1024
+"""Bytes kept of a body that is no event stream, for what it may say of usage or an error."""
 _SSE_FIELDS: Final = frozenset({b"data", b"event", b"id", b"retry"})
 _BOM: Final = b"\xef\xbb\xbf"
 
@@ -48,6 +50,7 @@ class ChatDecoder:
         self._begun = False
         self._is_sse = False
         self._foreign: list[bytes] = []
+        self._foreign_bytes = 0
         self._identified = False
 
     def feed(self, data: bytes) -> list[Chunk | Report]:
@@ -97,8 +100,7 @@ class ChatDecoder:
         self._held_bytes += len(data)
         if self._held_bytes <= self._max_event_bytes:
             return []
-        message = f"One event is longer than {self._max_event_bytes} bytes"
-        return [Report(failure=StreamFailedError(message + ", the limit set for it."))]
+        return [Report(failure=EventTooLargeError(self._max_event_bytes))]
 
     def _event(self, block: bytes, out: list[Chunk | Report], *, cut: bool = False) -> None:
         """Decode what stands between two blank lines."""
@@ -131,8 +133,9 @@ class ChatDecoder:
                 data.append(value.removeprefix(b" "))
             elif name == b"event":
                 kind = value.strip()
-        if not self._is_sse:
+        if not self._is_sse and self._foreign_bytes < _MOST_FOREIGN:
             self._foreign.append(block)
+            self._foreign_bytes += len(block)
         return kind, b"\n".join(data)
 
     def _frame(self, frame: dict[str, Any], kind: bytes | None, out: list[Chunk | Report]) -> None:

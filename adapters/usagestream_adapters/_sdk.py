@@ -11,7 +11,7 @@ body is read here, since the SDK's own iteration drops usage and costs most of t
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
 
@@ -20,7 +20,8 @@ from usagestream.config import Profile
 from usagestream.errors import ConfigError
 
 from ._chat_wire import ChatDecoder
-from ._errors import REQUEST_ID_HEADERS, translate
+from ._errors import translate
+from ._sdk_streams import SdkAsyncByteStream, SdkByteStream
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI, OpenAI
@@ -115,7 +116,7 @@ class SdkAdapter:
 
     def decoder(self, head: Head) -> ChatDecoder:
         """Decode the chat-completions wire."""
-        return ChatDecoder(head)
+        return ChatDecoder(head, max_event_bytes=self._settings.max_event_bytes)
 
     def close(self) -> None:
         """Close the SDK's connections; those of a caller's own HTTP client stay open."""
@@ -126,51 +127,3 @@ class SdkAdapter:
         """`close` for async code."""
         if "_async_client" in self.__dict__ and self._http_client is None:
             await self._async_client.close()
-
-
-class SdkByteStream:
-    """The body of a response that the SDK opened."""
-
-    def __init__(self, manager: Any) -> None:
-        self._manager = manager
-        self._response = manager.__enter__().http_response
-        self.head = _head(self._response)
-
-    def __iter__(self) -> Iterator[bytes]:
-        compressed = "content-encoding" in self._response.headers
-        chunks: Iterator[bytes] = (
-            self._response.iter_bytes() if compressed else self._response.iter_raw()
-        )
-        return chunks
-
-    def close(self) -> None:
-        self._manager.__exit__(None, None, None)
-
-
-class SdkAsyncByteStream:
-    """`SdkByteStream` for async code."""
-
-    def __init__(self, manager: Any, response: Any) -> None:
-        self._manager = manager
-        self._response = response.http_response
-        self.head = _head(self._response)
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        compressed = "content-encoding" in self._response.headers
-        chunks: AsyncIterator[bytes] = (
-            self._response.aiter_bytes() if compressed else self._response.aiter_raw()
-        )
-        return chunks
-
-    async def close(self) -> None:
-        await self._manager.__aexit__(None, None, None)
-
-
-def _head(response: Any) -> Head:
-    headers: Mapping[str, str] = response.headers
-    return Head(
-        status=response.status_code,
-        content_type=headers.get("content-type"),
-        request_ids={name: headers[name] for name in REQUEST_ID_HEADERS if name in headers},
-        response_model=headers.get("x-ms-served-model"),
-    )

@@ -9,6 +9,7 @@ from .errors import (
     ConfigError,
     ContentFilterError,
     DeploymentNotFoundError,
+    EventTooLargeError,
     NotAStreamError,
     NotFoundError,
     PermissionDeniedError,
@@ -19,9 +20,13 @@ from .errors import (
     StreamFailedError,
     StreamInterruptedError,
     StreamTruncatedError,
+    UsageLimitExceededError,
     UsageStreamError,
 )
+from .estimate import TokenCounter
+from .exits import exit_on_signals
 from .record import Outcome, RecordedError, UsageRecord
+from .sinks import JsonLinesSink
 from .stream import AsyncUsageStream, UsageStream
 from .usage import Usage, UsageSource
 
@@ -35,6 +40,8 @@ __all__ = [
     "ConfigError",
     "ContentFilterError",
     "DeploymentNotFoundError",
+    "EventTooLargeError",
+    "JsonLinesSink",
     "NotAStreamError",
     "NotFoundError",
     "Outcome",
@@ -48,10 +55,13 @@ __all__ = [
     "StreamFailedError",
     "StreamInterruptedError",
     "StreamTruncatedError",
+    "TokenCounter",
     "ToolCallDelta",
     "Usage",
+    "UsageLimitExceededError",
     "UsageRecord",
     "UsageSource",
     "UsageStream",
     "UsageStreamError",
+    "exit_on_signals",
 ]

@@ -7,8 +7,9 @@ record: the meter does, once, for every provider.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol, cast
+from typing import Any, ClassVar, Protocol, cast, runtime_checkable
 
 from .chunk import Chunk
 from .config import Profile
@@ -20,6 +21,7 @@ __all__ = [
     "ByteStream",
     "Decoder",
     "Head",
+    "Interruptible",
     "Report",
     "Request",
     "Target",
@@ -77,7 +79,26 @@ class AsyncByteStream(Protocol):
     @property
     def head(self) -> Head: ...
     def __aiter__(self) -> AsyncIterator[bytes]: ...
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        """Give the connection back or drop it, and do so in a task that is being cancelled."""
+        ...
+
+
+@runtime_checkable
+class Interruptible(Protocol):
+    """What a byte stream, sync or async, should be able to do beside that.
+
+    Without it, reading what is left of a body cannot be bounded, and an async stream that is
+    dropped leaves its connection to the garbage collector.
+    """
+
+    def abort(self) -> None:
+        """Break the connection at once, from any thread, without waiting. What reads it ends."""
+        ...
+
+    def within(self, seconds: float) -> AbstractContextManager[object]:
+        """Bound the reading inside: `TimeoutError` once it has taken so many seconds."""
+        ...
 
 
 @dataclass(slots=True, kw_only=True)

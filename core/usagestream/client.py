@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-import logging
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
+from ._account import OnLeave, Terms
+from ._limit import OutputLimit
+from ._shells import AsyncStream, SyncStream
 from .adapter import Adapter, Request, load_adapter_type
 from .config import Profile
+from .errors import ConfigError
+from .estimate import CounterChoice, find_counter
 from .meter import Call
 from .resolve import resolve_profile
-from .stream import AsyncStream, AsyncUsageStream, SyncStream, UsageStream
+from .sinks import Outbox, is_async
+from .stream import AsyncUsageStream, UsageStream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    import asyncio
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping
     from types import TracebackType
     from typing import Unpack
 
@@ -21,18 +27,16 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncClient", "Client"]
 
-logger = logging.getLogger("usagestream")
-
 
 class _Desk:
     """What both clients share: the profile's adapter, checked requests, records handed out."""
 
     def __init__(
         self,
-        profile: Profile | str | Adapter | None = None,
-        *,
-        on_record: Callable[[UsageRecord], object] | None = None,
-        http_client: Any = None,
+        profile: Profile | str | Adapter | None,
+        on_record: Callable[[UsageRecord], object] | None,
+        token_counter: CounterChoice,
+        http_client: Any,
     ) -> None:
         self._profile_name: str | None = None
         if profile is None or isinstance(profile, str | Profile):
@@ -42,14 +46,27 @@ class _Desk:
         elif http_client is not None:
             raise TypeError("give http_client to the adapter when you make it yourself")
         self._adapter: Adapter = profile
-        self._on_record = on_record
+        self._outbox = Outbox(on_record)
+        self._counter = find_counter(token_counter)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._profile_name or self._adapter.provider}>"
 
+    @property
+    def sink_failures(self) -> int:
+        """Records on which `on_record` raised; each was logged."""
+        return self._outbox.failures
+
     def _prepare(
-        self, tags: Mapping[str, str] | None, params: Mapping[str, Any]
-    ) -> tuple[Adapter, Request, Call, Callable[[UsageRecord], None]]:
+        self,
+        params: Mapping[str, Any],
+        *,
+        tags: Mapping[str, str] | None,
+        on_leave: OnLeave,
+        drain_timeout: float | None,
+        output_tokens_limit: int | None,
+        on_limit: Literal["raise", "stop"],
+    ) -> tuple[Adapter, Request, Call, Terms]:
         """Check what can be checked before anything is sent."""
         rest = dict(params)
         if "stream" in rest:
@@ -59,52 +76,110 @@ class _Desk:
             raise TypeError(f"stream() needs model=..., a non-empty string, not {model!r}")
         if "messages" not in rest:
             raise TypeError("stream() needs messages=[...]")
+        if on_leave not in ("close", "drain"):
+            raise ValueError(f"on_leave must be 'close' or 'drain', not {on_leave!r}")
         call = Call(
             provider=self._adapter.provider,
             profile=self._profile_name,
             target=self._adapter.target(model),
             model=model,
             tags=dict(tags or {}),
+            params=rest,
         )
-        return self._adapter, Request(model=model, params=rest), call, self._deliver
+        terms = Terms(
+            on_record=self._outbox.put,
+            counter=self._counter,
+            limit=self._limit(model, output_tokens_limit, on_limit),
+            on_leave=on_leave,
+            drain_timeout=drain_timeout,
+        )
+        return self._adapter, Request(model=model, params=rest), call, terms
 
-    def _deliver(self, record: UsageRecord) -> None:
-        """Hand the record over. What goes wrong there is logged: the stream is not its business."""
-        if self._on_record is None:
-            return
-        try:
-            self._on_record(record)
-        except Exception:
-            logger.exception("on_record raised; the record %s of this stream is lost", record.id)
+    def _limit(self, model: str, tokens: int | None, on_limit: str) -> OutputLimit | None:
+        if on_limit not in ("raise", "stop"):
+            raise ValueError(f"on_limit must be 'raise' or 'stop', not {on_limit!r}")
+        if tokens is None:
+            return None
+        if tokens < 0:
+            raise ValueError(f"output_tokens_limit must not be negative, as {tokens} is")
+        if self._counter is None:
+            raise ConfigError(
+                'output_tokens_limit needs a tokenizer: pip install "usagestream[estimate]", or '
+                "give the client a token_counter."
+            )
+        if self._counter.count("", model) is None:
+            raise ConfigError(
+                f"output_tokens_limit: the tokenizer of {model!r} is not known. Ask for the model "
+                "by its own name, with a map of deployments, or give the client a token_counter."
+            )
+        return OutputLimit(tokens, self._counter, model, quiet=on_limit == "stop")
 
 
 class Client(_Desk):
     """Streams chat completions from the provider that a profile names.
 
     `profile` is a profile, the name of one, an adapter that you made yourself, or `None` for the
-    profile that the environment describes.
-    `on_record` is called once for each stream with its `UsageRecord`; what it raises is logged and
-    never reaches the stream. `http_client` is an HTTP client of your own, as the openai SDK takes
-    it; closing it stays with you.
+    profile that the environment describes. `http_client` is an HTTP client of your own, as the
+    openai SDK takes it; closing it stays with you.
+
+    `on_record` is called once for each stream with its `UsageRecord`, in the order the streams
+    ended and where they ended; what it raises is logged, counted in `sink_failures`, and never
+    reaches the stream. `token_counter` estimates what no provider reported: `"auto"` takes the
+    installed one (`usagestream[estimate]`), `None` estimates nothing.
 
     Raises `ConfigError` if the profile is incomplete. Nothing is sent before a stream is entered or
     read. Use it as a context manager, or `close()` it, to let its connections go.
     """
 
+    def __init__(
+        self,
+        profile: Profile | str | Adapter | None = None,
+        *,
+        on_record: Callable[[UsageRecord], object] | None = None,
+        token_counter: CounterChoice = "auto",  # noqa: S107 - no secret
+        http_client: Any = None,
+    ) -> None:
+        if is_async(on_record):
+            raise TypeError("on_record of a Client is an ordinary function; AsyncClient awaits one")
+        super().__init__(profile, on_record, token_counter, http_client)
+
     def stream(
-        self, *, tags: Mapping[str, str] | None = None, **params: Unpack[ChatParams]
+        self,
+        *,
+        tags: Mapping[str, str] | None = None,
+        on_leave: OnLeave = "close",
+        drain_timeout: float | None = None,
+        output_tokens_limit: int | None = None,
+        on_limit: Literal["raise", "stop"] = "raise",
+        **params: Unpack[ChatParams],
     ) -> UsageStream:
         """Ask for a streamed answer. Takes what `chat.completions.create` takes, minus `stream`.
 
         `tags` are copied to the record. Nothing that is passed is changed: a `stream_options` keeps
         its other keys, and its `include_usage` is set as the profile says.
 
-        Raises `ConfigError` or `TypeError`, before anything is sent, for what cannot be asked.
+        With `on_leave="drain"`, leaving early reads on to the provider's own figure, for at most
+        `drain_timeout` seconds if given; the provider goes on writing meanwhile.
+        `output_tokens_limit` closes the stream once an estimate of its output passes that many
+        tokens, and raises `UsageLimitExceededError`, or ends quietly with `on_limit="stop"`.
+
+        Raises `ConfigError`, `TypeError` or `ValueError`, before anything is sent, for what cannot
+        be asked.
         """
-        return SyncStream(*self._prepare(tags, params))
+        return SyncStream(
+            *self._prepare(
+                params,
+                tags=tags,
+                on_leave=on_leave,
+                drain_timeout=drain_timeout,
+                output_tokens_limit=output_tokens_limit,
+                on_limit=on_limit,
+            )
+        )
 
     def close(self) -> None:
-        """Close the connections that are kept open between streams."""
+        """Wait until every record is handed over, and close the connections kept open."""
+        self._outbox.wait()
         self._adapter.close()
 
     def __enter__(self) -> Self:
@@ -120,16 +195,55 @@ class Client(_Desk):
 
 
 class AsyncClient(_Desk):
-    """`Client` for async code; `on_record` is an ordinary function here too."""
+    """`Client` for async code. `on_record` may be an async function here.
+
+    An ordinary `on_record` is called where a stream ends, as `Client` does, and must be quick. An
+    async one runs in the background, one record after the other; `close()` waits for it.
+    """
+
+    def __init__(
+        self,
+        profile: Profile | str | Adapter | None = None,
+        *,
+        on_record: Callable[[UsageRecord], object | Awaitable[object]] | None = None,
+        token_counter: CounterChoice = "auto",  # noqa: S107 - no secret
+        http_client: Any = None,
+    ) -> None:
+        super().__init__(profile, on_record, token_counter, http_client)
+        self._draining: set[asyncio.Task[None]] = set()
 
     def stream(
-        self, *, tags: Mapping[str, str] | None = None, **params: Unpack[ChatParams]
+        self,
+        *,
+        tags: Mapping[str, str] | None = None,
+        on_leave: OnLeave = "close",
+        drain_timeout: float | None = None,
+        output_tokens_limit: int | None = None,
+        on_limit: Literal["raise", "stop"] = "raise",
+        **params: Unpack[ChatParams],
     ) -> AsyncUsageStream:
-        """`Client.stream`, without `await`: the request is sent on `async with` or `async for`."""
-        return AsyncStream(*self._prepare(tags, params))
+        """`Client.stream`, without `await`: the request is sent on `async with` or `async for`.
+
+        With `on_leave="drain"` the rest is read in the background, and `close()` of the client
+        waits for it. Where there is no asyncio loop (on trio), leaving the block waits.
+        """
+        prepared = self._prepare(
+            params,
+            tags=tags,
+            on_leave=on_leave,
+            drain_timeout=drain_timeout,
+            output_tokens_limit=output_tokens_limit,
+            on_limit=on_limit,
+        )
+        return AsyncStream(*prepared, self._in_background)
 
     async def close(self) -> None:
-        """Close the connections that are kept open between streams."""
+        """Wait for what is drained and handed over, and close the connections kept open."""
+        while self._draining:
+            import asyncio
+
+            await asyncio.wait(self._draining)
+        await self._outbox.flush()
         await self._adapter.aclose()
 
     async def __aenter__(self) -> Self:
@@ -142,3 +256,14 @@ class AsyncClient(_Desk):
         traceback: TracebackType | None,
     ) -> None:
         await self.close()
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> bool:
+        import asyncio  # slow to import, and loaded already where it is of use
+
+        try:
+            task = asyncio.get_running_loop().create_task(work)
+        except RuntimeError:
+            return False
+        self._draining.add(task)
+        task.add_done_callback(self._draining.discard)
+        return True

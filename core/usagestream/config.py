@@ -28,6 +28,10 @@ class Profile(BaseModel, frozen=True):
     include_usage: IncludeUsage = "auto"
     """Whether to ask for usage: wherever it is accepted (`auto`), `always`, or `never`."""
 
+    max_event_bytes: int = Field(default=16 * 1024 * 1024, gt=0)
+    """The longest event that is waited for, in bytes: a second of audio is some 64 KB. A longer one
+    ends the stream with `EventTooLargeError`."""
+
     required_variables: ClassVar[tuple[str, ...]] = ()
     """Environment variables without which a profile cannot be made of the environment alone."""
 

@@ -11,11 +11,13 @@ UsageStreamError
 │   │   └── ContentFilterError           the prompt was filtered
 │   ├── RateLimitError                 too much, too fast, or over quota
 │   └── ProviderUnavailableError       the provider's fault, or the way to it
-└── StreamError                      a stream was opened, and ended badly
-    ├── StreamTruncatedError           the body ended before the answer did
-    ├── StreamInterruptedError         the network broke
-    ├── StreamFailedError              the provider reported an error mid-stream
-    └── NotAStreamError                a 200 whose body is not an event stream
+├── StreamError                      a stream was opened, and ended badly
+│   ├── StreamTruncatedError           the body ended before the answer did
+│   ├── StreamInterruptedError         the network broke
+│   ├── StreamFailedError              the provider reported an error mid-stream
+│   │   └── EventTooLargeError           it sent an event past the limit set for one
+│   └── NotAStreamError                a 200 whose body is not an event stream
+└── UsageLimitExceededError          your own limit stopped the stream
 
 An exception of the SDK, of the HTTP client or of azure-core is always the `__cause__`.
 """
@@ -34,6 +36,7 @@ __all__ = [
     "ConfigError",
     "ContentFilterError",
     "DeploymentNotFoundError",
+    "EventTooLargeError",
     "NotAStreamError",
     "NotFoundError",
     "PermissionDeniedError",
@@ -44,6 +47,7 @@ __all__ = [
     "StreamFailedError",
     "StreamInterruptedError",
     "StreamTruncatedError",
+    "UsageLimitExceededError",
     "UsageStreamError",
 ]
 
@@ -141,6 +145,18 @@ class StreamFailedError(StreamError):
         """The error as sent: usually a dict, sometimes a string."""
 
 
+class EventTooLargeError(StreamFailedError):
+    """The provider sent an event longer than the profile's `max_event_bytes`."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"One event is longer than {limit} bytes, the limit set for it (max_event_bytes).",
+            code="event_too_large",
+        )
+        self.limit = limit
+        """Bytes."""
+
+
 class NotAStreamError(StreamError):
     """The provider answered 200 with something else: a JSON document, a login page."""
 
@@ -150,3 +166,16 @@ class NotAStreamError(StreamError):
         """The beginning of the body."""
         self.code = code
         """The error code in it, where it is an error in JSON."""
+
+
+class UsageLimitExceededError(UsageStreamError):
+    """The output passed the `output_tokens_limit` that the caller set. `record` is the stream's."""
+
+    def __init__(self, limit: int, seen: int) -> None:
+        super().__init__(
+            f"The stream was stopped after some {seen} output tokens: the limit set for it is "
+            f"{limit}."
+        )
+        self.limit = limit
+        self.seen = seen
+        """Output tokens counted when the limit was passed: an estimate."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from io import StringIO
+from typing import TYPE_CHECKING, Any, Final
 
 from .chunk import Chunk
 from .errors import (
@@ -15,15 +17,20 @@ from .errors import (
     StreamTruncatedError,
     UsageStreamError,
 )
+from .estimate import estimate
 from .record import Outcome, RecordedError, UsageRecord
 from .usage import Usage, UsageSource
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from .adapter import Decoder, Head, Report, Target
+    from .estimate import TokenCounter
 
 __all__ = ["Call", "Meter"]
+
+_MOST_ANNOTATIONS: Final = 1_000
+"""Frames without a chunk that are kept for the next one; of more, the last."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +42,14 @@ class Call:
     target: Target
     model: str
     tags: Mapping[str, str] = field(default_factory=dict[str, str])
+    params: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """The other parameters of the request: what an estimate of its input reads."""
+
+    @property
+    def choices(self) -> int:
+        """How many choices were asked for."""
+        n = self.params.get("n")
+        return n if isinstance(n, int) and n > 0 else 1
 
 
 class Meter:
@@ -45,10 +60,13 @@ class Meter:
     The provider's counts are folded field by field: the last one reported wins, and one that is
     absent or null never erases an earlier one. Counts are never added up over frames, since many
     servers send running totals. The chunk with the usage is made here, last, after everything else.
+
+    With a `counter`, what was seen is kept, so that the record can estimate what nobody reported.
     """
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: Call, counter: TokenCounter | None = None) -> None:
         self._call = call
+        self._counter = counter
         self._decoder: Decoder | None = None
         self._head: Head | None = None
         self._started_at = datetime.fromtimestamp(0, UTC)
@@ -58,11 +76,14 @@ class Meter:
         self._counts: dict[str, int] = {}
         self._wire_usage: dict[str, Any] | None = None
         self._wire_frame: dict[str, Any] = {}
-        self._annotations: list[dict[str, Any]] = []
+        self._annotations: deque[dict[str, Any]] = deque(maxlen=_MOST_ANNOTATIONS)
         self._response_id: str | None = None
         self._model: str | None = None
         self._service_tier: str | None = None
-        self._indexes: set[int] = set()
+        self._writers: dict[int, Callable[[str], object]] = {}
+        self._texts: list[StringIO] = []
+        self._tool_calls: dict[tuple[int, int], list[str]] = {}
+        self._final: Usage | None = None
         self._finish_reasons: dict[int, str] = {}
         self.over = False
         """The provider has said everything; what is left of the body is of no interest."""
@@ -80,8 +101,13 @@ class Meter:
         self._decoder = decoder
 
     @property
+    def counter(self) -> TokenCounter | None:
+        """What estimates are made with."""
+        return self._counter
+
+    @property
     def usage(self) -> Usage:
-        """What is known now."""
+        """What was reported until now."""
         if not self._counts:
             return Usage()
         return Usage.model_validate({**self._counts, "source": UsageSource.REPORTED})
@@ -103,7 +129,7 @@ class Meter:
             return chunks
         if interruption is not None:
             self.fail(interruption)
-        elif self._answer_ended:
+        elif self.answer_ended():
             chunks.append(self._last_chunk())
         else:
             self.fail(
@@ -120,7 +146,12 @@ class Meter:
         self.failure = failure
 
     def record(
-        self, outcome: Outcome, *, now: float, error: BaseException | None = None
+        self,
+        outcome: Outcome,
+        *,
+        now: float,
+        error: BaseException | None = None,
+        reason: str | None = None,
     ) -> UsageRecord:
         """Close the account."""
         head = self._head
@@ -138,11 +169,12 @@ class Meter:
             outcome=outcome,
             finish_reasons=self._finish_reasons,
             error=None if error is None else _recorded(error, self._head),
+            reason=reason,
             started_at=self._started_at,
             first_chunk_at=None if first is None else self._at(first),
             ended_at=self._at(now),
             chunk_count=self._chunk_count,
-            usage=self.usage,
+            usage=self._final_usage(outcome),
             wire_usage=self._wire_usage,
             tags=dict(self._call.tags),
         )
@@ -150,16 +182,49 @@ class Meter:
     def _at(self, moment: float) -> datetime:
         return self._started_at + timedelta(seconds=moment - self._started)
 
-    @property
-    def _answer_ended(self) -> bool:
-        """Every choice that was seen has a finish reason, and one was seen."""
-        return bool(self._finish_reasons) and self._indexes <= self._finish_reasons.keys()
+    def answer_ended(self, pending: Iterable[Chunk] = ()) -> bool:
+        """Every choice has a finish reason: those that were asked for, and any other.
+
+        What comes with the `pending` chunks does not count.
+        """
+        finished = self._finish_reasons.keys() - {c.index for c in pending if c.finish_reason}
+        return len(finished) >= self._call.choices and self._writers.keys() <= finished
+
+    def _final_usage(self, outcome: Outcome) -> Usage:
+        return self._final or self._estimate(outcome) or self.usage
+
+    def _estimate(self, outcome: Outcome) -> Usage | None:
+        """Fill in what was not reported; `None` where there is nothing to go by.
+
+        Not for a request that opened no stream, nor for a stream that failed before its first
+        chunk: nobody outside knows what, if anything, was read then.
+        """
+        if self._counter is None or self._head is None:
+            return None
+        if outcome is Outcome.FAILED and not self._chunk_count:
+            return None
+        return estimate(
+            self._counts,
+            counter=self._counter,
+            model=self._model or self._head.response_model or self._call.model,
+            params=self._call.params,
+            pieces=[
+                *(text.getvalue() for text in self._texts),
+                *("".join(call) for call in self._tool_calls.values()),
+            ],
+            has_tool_calls=bool(self._tool_calls),
+        )
 
     def _fold(self, items: Iterable[Chunk | Report], now: float) -> list[Chunk]:
         chunks: list[Chunk] = []
+        writers = self._writers
         for item in items:
             if isinstance(item, Chunk):
-                self._indexes.add(item.index)
+                if item.index not in writers:
+                    self._meet(item.index)
+                writers[item.index](item.text)
+                if item.refusal or item.tool_calls:
+                    self._keep(item)
                 if item.finish_reason is not None:
                     self._finish_reasons[item.index] = item.finish_reason
                 if self._annotations:
@@ -176,6 +241,23 @@ class Meter:
         if chunks and self._first_chunk is None:
             self._first_chunk = now
         return chunks
+
+    def _meet(self, index: int) -> None:
+        """A choice that was not seen before. Its text goes nowhere if nobody will count it."""
+        if self._counter is None:
+            self._writers[index] = len
+            return
+        self._texts.append(StringIO())
+        self._writers[index] = self._texts[-1].write
+
+    def _keep(self, chunk: Chunk) -> None:
+        """Keep what a chunk says beside its text."""
+        if self._counter is None:
+            return
+        self._writers[chunk.index](chunk.refusal or "")
+        for call in chunk.tool_calls:
+            pieces = self._tool_calls.setdefault((chunk.index, call.index), [])
+            pieces += [call.name or "", call.arguments]
 
     def _note(self, report: Report) -> None:
         self._response_id = self._response_id or report.response_id
@@ -194,7 +276,8 @@ class Meter:
     def _last_chunk(self) -> Chunk:
         self.over = True
         self._chunk_count += 1
-        return Chunk(usage=self.usage, raw=self._wire_frame, annotations=tuple(self._annotations))
+        self._final = self._final_usage(Outcome.COMPLETED)
+        return Chunk(usage=self._final, raw=self._wire_frame, annotations=tuple(self._annotations))
 
 
 def _request_ids(head: Head | None, error: BaseException | None) -> Mapping[str, str]:

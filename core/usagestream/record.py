@@ -18,17 +18,18 @@ class Outcome(StrEnum):
     """How a stream ended."""
 
     COMPLETED = "completed"
-    """Read to its end, and the end was there: a finish reason for every choice, or `[DONE]`."""
+    """Read to its end, and the end was there: a finish reason for every choice, or `[DONE]`. Also
+    left after the last finish reason, with nothing but the usage to come."""
     TRUNCATED = "truncated"
     """The body ended, or the connection broke, before the answer did."""
     FAILED = "failed"
     """The provider reported an error mid-stream, or its 200 was not a stream."""
     CLOSED = "closed"
-    """The consumer left early: `break`, `close()`, or an exception in its own code."""
+    """The consumer left early: `break`, `close()`, an exception in its own code, a limit it set."""
     CANCELLED = "cancelled"
     """The consumer's task was cancelled, or the program interrupted."""
     ABANDONED = "abandoned"
-    """The consumer dropped the stream without closing it."""
+    """The consumer dropped the stream without closing it, or the interpreter ended."""
     REJECTED = "rejected"
     """No stream was opened: the provider refused, or could not be reached."""
 
@@ -79,6 +80,9 @@ class UsageRecord(BaseModel, frozen=True):
     finish_reasons: dict[int, str] = Field(default_factory=dict[int, str])
     """Finish reason by choice index; choices that did not finish are absent."""
     error: RecordedError | None = None
+    reason: str | None = None
+    """What ended the stream where the outcome does not say it: `output_tokens_limit`, `drained`
+    (left early, and then read to its end), `drain_timeout`, `exit` (of the interpreter)."""
 
     started_at: datetime
     """When the request was sent."""

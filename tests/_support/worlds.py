@@ -70,7 +70,7 @@ class Blocking:
 
         return self._runner.run(read())
 
-    def drain(self) -> Usage:
+    def drain(self, timeout: float | None = None) -> Usage:
         async def read() -> Usage:
             return await self.inner.drain()
 

@@ -61,10 +61,10 @@ def test_completed(world: World, size: int) -> None:
 
 
 def test_the_connection_goes_back_as_soon_as_the_answer_is_over(world: World) -> None:
-    """Reading to the end is enough; no `with` is needed."""
-    adapter = FakeAdapter.of(HELLO, b": never read\n\n")
+    """The body is read to its real end, so that the connection can be used again."""
+    adapter = FakeAdapter.of(HELLO, b": the end is near\n\n")
     stream = world.stream(adapter)
-    assert (stream.text(), adapter.body.closed, adapter.body.taken) == ("Hello", 1, 1)
+    assert (stream.text(), adapter.body.closed, adapter.body.taken) == ("Hello", 1, 2)
 
 
 @pytest.mark.parametrize(

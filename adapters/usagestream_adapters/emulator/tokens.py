@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import functools
-import importlib
 import json
 import re
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol, cast
+from typing import Any
 
+from ..tokens import encoder
 from ._json import as_list, as_object
 from .scenario import Answer
 
@@ -30,22 +28,6 @@ class TokenizerMissingError(RuntimeError):
     """A count was needed and `bpe-openai` is not installed."""
 
 
-class _Encoding(Protocol):
-    def encode_ordinary(self, text: str, /) -> Sequence[int]: ...
-
-
-@functools.cache
-def _encoding(name: str) -> _Encoding:
-    with warnings.catch_warnings():
-        # bpe-openai 0.1.4 reads its data in a way that the standard library calls deprecated.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        try:
-            module: Any = importlib.import_module("bpe_openai")
-        except ImportError as exc:
-            raise TokenizerMissingError('pip install "usagestream[estimate]"') from exc
-        return cast("_Encoding", module.get_encoding(name))
-
-
 def encoding_name(model: str) -> str:
     """Return the encoding of a model family: the tokenizer's own model map is out of date."""
     if re.match(r"gpt-(3\.?5|4(?![o.\d]))", model):
@@ -55,7 +37,10 @@ def encoding_name(model: str) -> str:
 
 def count(text: str, model: str) -> int:
     """Return how many tokens `model` makes of `text`. Raises `TokenizerMissingError`."""
-    return len(_encoding(encoding_name(model)).encode_ordinary(text))
+    try:
+        return len(encoder(encoding_name(model))(text))
+    except ImportError as exc:
+        raise TokenizerMissingError('pip install "usagestream[estimate]"') from exc
 
 
 def prompt_tokens(
