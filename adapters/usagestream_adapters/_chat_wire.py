@@ -32,6 +32,7 @@ _MOST_FOREIGN: Final = 1024 * 1024
 """Bytes kept of a body that is no event stream, for what it may say of usage or an error."""
 _SSE_FIELDS: Final = frozenset({b"data", b"event", b"id", b"retry"})
 _BOM: Final = b"\xef\xbb\xbf"
+_FIRST_WORDS: Final = (*_SSE_FIELDS, _BOM)
 
 
 class ChatDecoder:
@@ -82,8 +83,10 @@ class ChatDecoder:
         if self._held:
             self._event(b"".join(self._held), out, cut=True)
             self._held.clear()
-        if self._foreign and not self._is_sse:
-            out += self._not_a_stream(b"\n\n".join(self._foreign))
+        foreign = b"\n\n".join(self._foreign)
+        # A stream that breaks off within its first word is a cut stream, whatever it would say.
+        if foreign and not self._is_sse and not any(f.startswith(foreign) for f in _FIRST_WORDS):
+            out += self._not_a_stream(foreign)
         return out
 
     def _unify_newlines(self, data: bytes) -> bytes:

@@ -29,8 +29,10 @@ class _Body:
         self.head = _head(self._response)
 
     @property
-    def _is_compressed(self) -> bool:
-        return "content-encoding" in self._response.headers
+    def _needs_decoding(self) -> bool:
+        """Compressed, or read beforehand, as a mock transport's may be; raw bytes are cheaper."""
+        response = self._response
+        return "content-encoding" in response.headers or response.is_stream_consumed
 
     def abort(self) -> None:
         """Break the connection, unless it was let go: then it may be another response's by now."""
@@ -53,7 +55,7 @@ class SdkByteStream(_Body):
     def __iter__(self) -> Iterator[bytes]:
         response = self._response
         chunks: Iterator[bytes] = (
-            response.iter_bytes() if self._is_compressed else response.iter_raw()
+            response.iter_bytes() if self._needs_decoding else response.iter_raw()
         )
         return chunks
 
@@ -89,7 +91,7 @@ class SdkAsyncByteStream(_Body):
     def __aiter__(self) -> AsyncIterator[bytes]:
         response = self._response
         chunks: AsyncIterator[bytes] = (
-            response.aiter_bytes() if self._is_compressed else response.aiter_raw()
+            response.aiter_bytes() if self._needs_decoding else response.aiter_raw()
         )
         return chunks
 

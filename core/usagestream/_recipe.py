@@ -131,6 +131,6 @@ def _mapping(value: Any) -> Mapping[str, Any]:
         return value
     dump: Any = getattr(value, "model_dump", None)
     if callable(dump) and not isinstance(value, type):
-        dumped: Mapping[str, Any] = dump(exclude_none=True)
+        dumped: Any = dump(exclude_none=True)
         return dumped
     return {}

@@ -32,6 +32,8 @@ class ReceivedRequest:
     query: Mapping[str, str]
     headers: Mapping[str, str]
     body: Any
+    client_port: int | None = None
+    """Requests that came from one port came over one connection."""
 
     def __repr__(self) -> str:
         headers = {

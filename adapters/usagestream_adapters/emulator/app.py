@@ -116,6 +116,7 @@ async def _received(request: Request) -> ReceivedRequest:
         query=dict(request.query_params),
         headers=dict(request.headers),
         body=body,
+        client_port=request.client.port if request.client else None,
     )
 
 
