@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from ._images import image_tokens
 
@@ -131,6 +131,5 @@ def _mapping(value: Any) -> Mapping[str, Any]:
         return value
     dump: Any = getattr(value, "model_dump", None)
     if callable(dump) and not isinstance(value, type):
-        dumped: Any = dump(exclude_none=True)
-        return dumped
+        return cast("Mapping[str, Any]", dump(exclude_none=True))
     return {}
