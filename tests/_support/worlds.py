@@ -104,9 +104,9 @@ class World:
         asked = params or ASK
         sink = on_record or self.records.append
         if self._runner is None:
-            client = Client(profile, on_record=sink, http_client=http_client)
+            client = Client(profile, on_record=sink, http_client=http_client, token_counter=None)
             return client.stream(tags=tags, **asked)
-        other = AsyncClient(profile, on_record=sink, http_client=http_client)
+        other = AsyncClient(profile, on_record=sink, http_client=http_client, token_counter=None)
         return Blocking(other.stream(tags=tags, **asked), self._runner)
 
     def ask(self, profile: Any, reply: Reply, **params: Any) -> _UsageStream:
