@@ -101,11 +101,6 @@ class Meter:
         self._decoder = decoder
 
     @property
-    def counter(self) -> TokenCounter | None:
-        """What estimates are made with."""
-        return self._counter
-
-    @property
     def usage(self) -> Usage:
         """What was reported until now."""
         if not self._counts:

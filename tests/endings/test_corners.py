@@ -1,0 +1,286 @@
+"""Endings that need a hand to happen: interruptions of the last reads, exits, time-outs."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+import time
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from tests._support.fakes import FakeAdapter
+
+from usagestream import (
+    AsyncClient,
+    Client,
+    Outcome,
+    StreamTruncatedError,
+    UsageRecord,
+    exits,
+)
+from usagestream_adapters._sdk_streams import SdkAsyncByteStream, SdkByteStream
+from usagestream_adapters.emulator import Emulator, Scenario
+
+from .conftest import QUESTION, openai
+from .test_fault_matrix import TEXT
+
+ASK: dict[str, Any] = {"model": "gpt-4o", "messages": []}
+FINISH = b'data: {"choices":[{"index":0,"delta":{"content":"x"},"finish_reason":"stop"}]}\n\n'
+PIECE = b'data: {"choices":[{"index":0,"delta":{"content":"x"},"finish_reason":null}]}\n\n'
+
+
+def left_after_finish(*reads: bytes | BaseException) -> UsageRecord:
+    """Leave after the finish reason in sync code; what is left is read."""
+    records: list[UsageRecord] = []
+    with (
+        Client(FakeAdapter.of(*reads), on_record=records.append) as client,
+        client.stream(**ASK) as stream,
+    ):
+        next(stream)
+    return records[0]
+
+
+def left_after_finish_async(*reads: bytes | BaseException) -> UsageRecord:
+    """Leave after the finish reason in async code; what is left is read."""
+    records: list[UsageRecord] = []
+
+    async def main() -> None:
+        adapter: Any = FakeAdapter.of(*reads)
+        async with (
+            AsyncClient(adapter, on_record=records.append) as client,
+            client.stream(**ASK) as stream,
+        ):
+            await anext(stream)
+
+    asyncio.run(main())
+    return records[0]
+
+
+LEAVE = {"sync": left_after_finish, "async": left_after_finish_async}
+
+
+@pytest.mark.parametrize("leave", LEAVE.values(), ids=LEAVE)
+def test_what_breaks_after_the_answer_does_no_harm(
+    leave: Callable[..., UsageRecord],
+) -> None:
+    """The answer was whole and was given; that its usage never came is no failure of it."""
+    record = leave(FINISH, OSError("gone"))
+    assert record.outcome == Outcome.COMPLETED
+
+
+@pytest.mark.parametrize("leave", LEAVE.values(), ids=LEAVE)
+def test_nothing_may_follow_the_answer(leave: Callable[..., UsageRecord]) -> None:
+    """Some servers send neither usage nor `[DONE]`."""
+    assert leave(FINISH).outcome == Outcome.COMPLETED
+
+
+def test_ctrl_c_while_the_rest_is_read() -> None:
+    """The interruption passes, and the record is written."""
+    records: list[UsageRecord] = []
+    adapter = FakeAdapter.of(FINISH, KeyboardInterrupt())
+    with Client(adapter, on_record=records.append) as client:
+        stream = client.stream(**ASK)
+        next(stream)
+        with pytest.raises(KeyboardInterrupt):
+            stream.close()
+    assert [record.outcome for record in records] == [Outcome.CANCELLED]
+    assert adapter.body.closed == 1
+
+
+def test_cancellation_while_the_rest_is_read() -> None:
+    """The same in async code."""
+    records: list[UsageRecord] = []
+    adapter: Any = FakeAdapter.of(FINISH, asyncio.CancelledError())
+
+    async def main() -> None:
+        async with AsyncClient(adapter, on_record=records.append) as client:
+            stream = client.stream(**ASK)
+            await anext(stream)
+            with pytest.raises(asyncio.CancelledError):
+                await stream.close()
+
+    asyncio.run(main())
+    assert [record.outcome for record in records] == [Outcome.CANCELLED]
+    assert adapter.body.closed == 1
+
+
+def test_a_drain_that_finds_the_stream_cut() -> None:
+    """Draining raises what reading would have raised; then there is nothing left to drain."""
+    with Client(FakeAdapter.of(PIECE)) as client:
+        stream = client.stream(**ASK)
+        with pytest.raises(StreamTruncatedError):
+            stream.drain(timeout=5)
+        assert stream.drain(timeout=5) == stream.usage
+
+
+def test_an_async_drain_that_finds_the_stream_cut() -> None:
+    """The same in async code."""
+
+    async def main() -> None:
+        adapter: Any = FakeAdapter.of(PIECE)
+        async with AsyncClient(adapter) as client:
+            stream = client.stream(**ASK)
+            with pytest.raises(StreamTruncatedError):
+                await stream.drain(timeout=5)
+            assert await stream.drain(timeout=5) == stream.usage
+
+    asyncio.run(main())
+
+
+def test_a_limit_passed_with_the_last_words_stops_nothing() -> None:
+    """There is nothing to stop once the finish reason is there."""
+    done = b"data: [DONE]\n\n"
+    with (
+        Client(FakeAdapter.of(FINISH, done)) as client,
+        client.stream(**ASK, output_tokens_limit=0) as stream,
+    ):
+        assert stream.text() == "x"
+    assert stream.record is not None
+    assert stream.record.outcome == Outcome.COMPLETED
+
+
+def test_streams_that_are_open_when_the_interpreter_ends(server: Emulator) -> None:
+    """They are recorded as abandoned, and their connections are broken."""
+    records: list[UsageRecord] = []
+    server.script(Scenario(text=TEXT, delay=5), Scenario(text=TEXT, delay=5))
+
+    async def main() -> None:
+        async with AsyncClient(openai(server), on_record=records.append) as client:
+            stream = client.stream(model="gpt-4o", messages=QUESTION)
+            await anext(stream)
+            exits.streams.leave_all()
+            await stream.close()
+
+    asyncio.run(main())
+    with Client(openai(server), on_record=records.append) as client:
+        stream = client.stream(model="gpt-4o", messages=QUESTION)
+        next(stream)
+        exits.streams.leave_all()
+        stream.close()
+    with Client(FakeAdapter.of(PIECE, PIECE), on_record=records.append) as client:
+        stream = client.stream(**ASK)
+        next(stream)
+        exits.streams.leave_all()
+        stream.close()
+    assert [(record.outcome, record.reason) for record in records] == [
+        (Outcome.ABANDONED, "exit")
+    ] * 3
+    assert server.wait_idle()
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_what_is_collected_while_the_interpreter_ends_stays_quiet(
+    kind: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By then the record was written, and nothing else can be relied on."""
+    records: list[UsageRecord] = []
+    stream = kind(FakeAdapter.of(PIECE, PIECE), on_record=records.append).stream(**ASK)
+    if kind is Client:
+        next(stream)
+    else:
+        asyncio.run(anext(stream))
+    exits.streams.leave_all()
+    monkeypatch.setattr("usagestream._shells.sys", SimpleNamespace(is_finalizing=lambda: True))
+    del stream
+    gc.collect()
+    assert len(records) == 1
+
+
+class FakeResponse(SimpleNamespace):
+    """As much of a response as a byte stream looks at."""
+
+    def __init__(self, extensions: dict[str, Any]) -> None:
+        super().__init__(
+            extensions=extensions, headers={}, status_code=200, is_stream_consumed=False
+        )
+
+
+class FakeManager:
+    """What the SDK gives to open and close a response with."""
+
+    def __init__(self, extensions: dict[str, Any] | None = None) -> None:
+        self.response = SimpleNamespace(http_response=FakeResponse(extensions or {}))
+        self.exits = 0
+
+    def __enter__(self) -> Any:
+        return self.response
+
+    def __exit__(self, *_: object) -> None:
+        self.exits += 1
+
+    async def __aexit__(self, *_: object) -> None:
+        self.exits += 1
+
+
+@pytest.fixture
+def manager() -> FakeManager:
+    """A response without a connection."""
+    return FakeManager()
+
+
+def test_what_goes_wrong_in_time_is_not_a_time_out(manager: FakeManager) -> None:
+    """Only the clock makes a `TimeoutError`."""
+    body = SdkByteStream(manager)
+    with pytest.raises(ZeroDivisionError), body.within(5):
+        raise ZeroDivisionError
+    with pytest.raises(KeyboardInterrupt), body.within(5):
+        raise KeyboardInterrupt
+
+
+def too_late() -> None:
+    """Notice the end of the connection some time after it."""
+    time.sleep(0.1)
+    raise ConnectionError("shut down")
+
+
+def test_time_that_is_up(manager: FakeManager) -> None:
+    """It is up whether the reading noticed or not."""
+    body = SdkByteStream(manager)
+    with pytest.raises(TimeoutError, match="rest did not come"), body.within(0.01):
+        time.sleep(0.1)
+    with pytest.raises(TimeoutError) as raised, body.within(0.01):
+        too_late()
+    assert isinstance(raised.value.__cause__, ConnectionError)
+
+
+def test_a_watchdog_that_is_called_off_does_not_bite(manager: FakeManager) -> None:
+    """Called off at the last moment, it finds that it is too late to do anything."""
+    body = SdkByteStream(manager)
+    with body.within(5):
+        (timer,) = [
+            thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)
+        ]
+    timer.function()
+    assert manager.exits == 0
+
+
+def test_a_body_is_closed_once(manager: FakeManager) -> None:
+    """Closing twice is no error, and breaking what was let go does nothing."""
+    body = SdkByteStream(manager)
+    body.close()
+    body.close()
+    body.abort()
+    assert manager.exits == 1
+
+
+def test_an_async_body_is_closed_once(manager: FakeManager) -> None:
+    """The same in async code."""
+
+    async def main() -> None:
+        body = SdkAsyncByteStream(manager, manager.response)
+        await body.close()
+        await body.close()
+
+    asyncio.run(main())
+    assert manager.exits == 1
+
+
+def test_a_connection_without_a_socket_cannot_be_broken() -> None:
+    """Some transports do not show theirs."""
+    hidden = SimpleNamespace(get_extra_info={}.get)
+    manager = FakeManager({"network_stream": hidden})
+    SdkByteStream(manager).abort()
+    assert manager.exits == 0
