@@ -121,4 +121,6 @@ def _patches(width: float, height: float) -> int:
         across, down = width * scale / 32, height * scale / 32
         scale *= min(max(math.floor(across), 1) / across, max(math.floor(down), 1) / down)
         width, height = width * scale, height * scale
-    return min(math.ceil(width / 32) * math.ceil(height / 32), _MOST_PATCHES)
+    # Rounded first: what was brought down to whole patches may be a hair above them.
+    across, down = round(width / 32, 6), round(height / 32, 6)
+    return min(math.ceil(across) * math.ceil(down), _MOST_PATCHES)

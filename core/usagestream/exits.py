@@ -72,7 +72,7 @@ def _forget() -> None:
 
 
 atexit.register(_at_exit)
-if sys.platform != "win32":
+if sys.platform != "win32":  # pragma: no branch
     os.register_at_fork(after_in_child=_forget)
 
 

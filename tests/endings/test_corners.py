@@ -280,7 +280,7 @@ def test_an_async_body_is_closed_once(manager: FakeManager) -> None:
 
 def test_a_connection_without_a_socket_cannot_be_broken() -> None:
     """Some transports do not show theirs."""
-    hidden = SimpleNamespace(get_extra_info={}.get)
+    hidden = SimpleNamespace(get_extra_info=dict[str, object]().get)
     manager = FakeManager({"network_stream": hidden})
     SdkByteStream(manager).abort()
     assert manager.exits == 0
