@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from importlib.util import find_spec
 from typing import Any, Final
@@ -21,6 +21,9 @@ _ENCODINGS: Final = (
     (re.compile(r"(ft:)?(gpt-4o|chatgpt-4o|gpt-4\.1|gpt-4\.5|gpt-5|gpt-audio|o\d)"), "o200k_base"),
     (re.compile(r"(ft:)?(gpt-4|gpt-3\.5|gpt-35)"), "cl100k_base"),
 )
+
+_LONGEST: Final = 100_000
+"""Characters. bpe-openai refuses a million of them, and 200,000 tokens."""
 
 
 def encoding_of(model: str) -> str | None:
@@ -45,7 +48,21 @@ class BpeCounter:
         encoding = encoding_of(model)
         if encoding is None:
             return None
-        return len(encoder(encoding)(text)) if text else 0
+        if not text:
+            return 0
+        encode = encoder(encoding)
+        return sum(len(encode(piece)) for piece in _pieces(text))
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """Cut what is longer than the tokenizer takes, before a blank, where a word begins."""
+    start = 0
+    while len(text) - start > _LONGEST:
+        blank = text.rfind(" ", start + 1, start + _LONGEST)
+        end = blank if blank > 0 else start + _LONGEST
+        yield text[start:end]
+        start = end
+    yield text[start:]
 
 
 @cache
