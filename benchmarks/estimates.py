@@ -63,7 +63,8 @@ class Sample:
 def replay(case: dict[str, Any], counter: TokenCounter | None) -> tuple[Usage, str | None]:
     """Read a recorded body, with its usage or, where there is a counter, without."""
     head = Head(status=200)
-    params: dict[str, Any] = dict((case.get("request") or {}).get("body") or {})
+    request: dict[str, Any] = case.get("request") or {}
+    params: dict[str, Any] = dict(request.get("body") or {})
     model = str(params.pop("model", ""))
     target = Target(endpoint="recorded.test")
     call = Call(provider="recorded", profile=None, target=target, model=model, params=params)

@@ -78,7 +78,7 @@ def test_records_keep_their_order_over_threads() -> None:
     seen: list[str] = []
     outbox = Outbox(lambda found: seen.append(found.model))
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda n: outbox.put(record(str(n))), range(200)))
+        list(pool.map(outbox.put, [record(str(n)) for n in range(200)]))
     outbox.wait()
     assert sorted(seen, key=int) == [str(n) for n in range(200)]
 
