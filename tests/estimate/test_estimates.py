@@ -115,6 +115,12 @@ def test_counts_are_those_of_the_model() -> None:
     assert COUNTER.count("", "gpt-4o") == 0
 
 
+def test_a_text_longer_than_the_tokenizer_takes_is_counted() -> None:
+    """The tokenizer refuses a million characters; the count is that of its words."""
+    assert COUNTER.count(" token" * 200_000, "gpt-4o") == 200_000
+    assert COUNTER.count("=" * 250_000, "gpt-4o") is not None
+
+
 def test_only_what_is_missing_is_filled_in() -> None:
     """Reported counts are facts; the rest is an estimate, and the whole says so."""
     usage = guess(reported={"input_tokens": 18, "cache_read_tokens": 3})
