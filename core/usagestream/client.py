@@ -15,6 +15,7 @@ from .meter import Call
 from .resolve import resolve_profile
 from .sinks import Outbox, is_async
 from .stream import AsyncUsageStream, UsageStream
+from .totals import also_to_totals
 
 if TYPE_CHECKING:
     import asyncio
@@ -87,7 +88,7 @@ class _Desk:
             params=rest,
         )
         terms = Terms(
-            on_record=self._outbox.put,
+            on_record=also_to_totals(self._outbox.put),
             counter=self._counter,
             limit=self._limit(model, output_tokens_limit, on_limit),
             on_leave=on_leave,

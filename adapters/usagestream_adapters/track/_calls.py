@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from usagestream.totals import also_to_totals
+
 from ._account import Account, Facts, hand_over
 from ._ask import Asking, body_of, is_refusal
 from ._http import current_account
@@ -109,7 +111,7 @@ class Tracker:
         )
         place = find_place(client, options, facts.model)
         asked = self._asking.with_usage(options, body, place) if api == "chat" else None
-        account = Account(facts, self._deliver, hides_usage=asked is not None)
+        account = Account(facts, also_to_totals(self._deliver), hides_usage=asked is not None)
         return _Opening(options if asked is None else asked, account, place, asked is not None)
 
     def _asked_too_much(self, opening: _Opening, exc: Any) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from types import TracebackType
 from typing import Any, Self, cast, overload
 
@@ -17,6 +17,7 @@ from usagestream.adapter import Head, Target
 from usagestream.errors import StreamInterruptedError
 from usagestream.meter import Call, Meter
 from usagestream.record import Outcome, UsageRecord
+from usagestream.totals import also_to_totals
 from usagestream.usage import Usage
 
 from ._account import hand_over, outcome_of
@@ -76,7 +77,7 @@ class _Items:
         tags: Mapping[str, str] | None,
     ) -> None:
         self._stream = stream
-        self._on_record = on_record
+        self._deliver = also_to_totals(partial(hand_over, on_record))
         self._record: UsageRecord | None = None
         self._finished = False
         response = getattr(stream, "response", None)
@@ -140,7 +141,7 @@ class _Items:
         if not record.model:
             record = record.model_copy(update={"model": record.response_model or ""})
         self._record = record
-        hand_over(self._on_record, record)
+        self._deliver(record)
 
     def __del__(self) -> None:
         self._settle(Outcome.ABANDONED)
