@@ -146,7 +146,7 @@ class SseDecoder:
 
     def document(self, document: dict[str, Any], out: list[Chunk | Report]) -> None:
         """Decode what came whole although a stream was wanted, as far as it is of use."""
-        self.frame(document, None, out)
+        raise NotImplementedError
 
     def _not_a_stream(self, body: bytes) -> Iterator[Chunk | Report]:
         """What a 200 that is no event stream says: the usage or the error in it, if it is JSON."""

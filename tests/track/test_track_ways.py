@@ -107,6 +107,54 @@ async def posted(client: Any) -> list[Any]:
     return [await result(client.post("/chat/completions", body=body, cast_to=object))]
 
 
+RESPOND: dict[str, Any] = {"model": "gpt-4o-mini", "input": "Hello?"}
+
+
+async def responses_stream(client: Any) -> list[Any]:
+    """A streamed response."""
+    return await each(await result(client.responses.create(**RESPOND, stream=True)))
+
+
+async def responses_create(client: Any) -> list[Any]:
+    """A response that is not streamed."""
+    return [await result(client.responses.create(**RESPOND))]
+
+
+async def responses_helper(client: Any) -> list[Any]:
+    """The SDK's own helper."""
+    async with Entered(client.responses.stream(**RESPOND)) as stream:
+        events = await each(stream)
+        final = await result(stream.get_final_response())
+    return [*[{"type": event.type} for event in events], final]
+
+
+async def responses_parse(client: Any) -> list[Any]:
+    """A response that is parsed."""
+    return [await result(client.responses.parse(**RESPOND, text_format=City))]
+
+
+async def responses_raw(client: Any) -> list[Any]:
+    """By way of the raw response."""
+    raw = await result(client.responses.with_raw_response.create(**RESPOND))
+    return [raw.status_code, await result(raw.parse())]
+
+
+async def responses_lines(client: Any) -> list[Any]:
+    """A streamed response read line by line."""
+    called = client.responses.with_streaming_response.create(**RESPOND, stream=True)
+    async with Entered(called) as response:
+        lines = await each(response.iter_lines())
+    return [json.loads(line[6:]) if line.startswith("data") else line for line in lines]
+
+
+RESPONSES = [
+    responses_stream,
+    responses_create,
+    responses_helper,
+    responses_parse,
+    responses_raw,
+    responses_lines,
+]
 WAYS: list[Callable[[Any], Awaitable[list[Any]]]] = [
     create_stream,
     create_stream_with_usage,
@@ -128,7 +176,8 @@ def comparable(item: Any) -> Any:
     if isinstance(item, BaseModel):
         item = {"class": type(item).__name__, **item.model_dump(exclude_unset=True, warnings=False)}
     text = json.dumps(item, default=str)
-    text = re.sub(r'"(id|created|obfuscation)": ("[^"]*"|\d+)', r'"\1": "any"', text)
+    made_up = r'"(id|item_id|created|created_at|obfuscation)": ("[^"]*"|[\d.]+)'
+    text = re.sub(made_up, r'"\1": "any"', text)
     return json.loads(text)
 
 
@@ -153,6 +202,32 @@ def test_a_tracked_client_gives_what_a_bare_one_gives(
     assert record.deployment == (None if bench.surface == "openai" else "gpt-4o-mini")
     assert record.endpoint == bench.server.url.removeprefix("http://")
     assert "x-request-id" in record.request_ids
+
+
+@pytest.mark.parametrize("way", RESPONSES, ids=lambda way: way.__name__)
+def test_a_tracked_response_is_what_a_bare_one_is(
+    bench: Bench, way: Callable[[Any], Awaitable[list[Any]]]
+) -> None:
+    """The same for the Responses API, which always reports its usage."""
+    usage = {
+        "input_tokens": 9,
+        "input_tokens_details": {"cached_tokens": 4},
+        "output_tokens": 5,
+        "output_tokens_details": {"reasoning_tokens": 2},
+        "total_tokens": 14,
+    }
+    answer = Scenario(text='{"name":"Oslo"}', usage=usage, reasoning_tokens=2)
+    bench.server.script(answer, answer)
+    bare = bench.run(way, tracked=False)
+    tracked = bench.run(way)
+    assert [comparable(item) for item in tracked] == [comparable(item) for item in bare]
+    record = bench.record
+    assert (record.outcome, record.usage.source) == (Outcome.COMPLETED, UsageSource.REPORTED)
+    assert (record.usage.total_tokens, record.usage.cache_read_tokens) == (14, 4)
+    assert record.wire_usage == usage
+    assert record.finish_reasons == {0: "completed"}
+    assert (record.response_id or "").startswith("resp_")
+    assert record.provider == ("openai" if bench.surface == "openai" else "azure")
 
 
 @pytest.mark.parametrize(

@@ -26,8 +26,9 @@ from usagestream.meter import Call, Meter
 from usagestream.record import Outcome, UsageRecord
 
 from .._errors import translate
+from .._responses_wire import ResponsesDecoder
 from ._body import body_of_kind, head_of, plain_bytes
-from ._document import ChatDocument
+from ._document import ChatDocument, ResponsesDocument
 from ._events import NULL_USAGE, EventSplitter, without_usage
 from ._place import deployment_in, host, provider_of
 from ._skim import SkimmingChatDecoder
@@ -39,6 +40,8 @@ logger = logging.getLogger("usagestream")
 _DECODERS: Mapping[tuple[str, bool], Callable[[Head], Decoder]] = {
     ("chat", True): SkimmingChatDecoder,
     ("chat", False): ChatDocument,
+    ("responses", True): ResponsesDecoder,
+    ("responses", False): ResponsesDocument,
 }
 
 

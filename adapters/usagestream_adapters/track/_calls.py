@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Tracker"]
 
-_APIS = {"/chat/completions": "chat"}
+_APIS = {"/chat/completions": "chat", "/responses": "responses"}
 
 
 @dataclass(slots=True)

@@ -13,8 +13,9 @@ from usagestream.adapter import Report
 from usagestream.chunk import Chunk
 
 from .._chat_wire import ChatDecoder
+from .._responses_wire import ResponsesDecoder
 
-__all__ = ["ChatDocument"]
+__all__ = ["ChatDocument", "ResponsesDocument"]
 
 
 class ChatDocument(ChatDecoder):
@@ -37,6 +38,22 @@ class ChatDocument(ChatDecoder):
         out: list[Chunk | Report] = []
         self.frame(document, None, out)
         return [*out, Report(done=True)]
+
+
+class ResponsesDocument(ResponsesDecoder):
+    """Decodes a whole response; satisfies `usagestream.adapter.Decoder`."""
+
+    def feed(self, data: bytes) -> list[Chunk | Report]:
+        """Take the whole body, and all of it at once."""
+        try:
+            document: Any = from_json(data)
+        except ValueError:
+            document = None
+        if not isinstance(document, dict):
+            return super().feed(data)
+        out: list[Chunk | Report] = []
+        self.response(document, out)
+        return out
 
 
 def _as_delta(choice: Any) -> Any:
