@@ -1,9 +1,4 @@
-"""The streamed chat-completions wire: bytes in, chunks out. OpenAI and Azure OpenAI speak the same.
-
-Server-sent events as in the WHATWG HTML standard, section 9.2.6, with one exception: an event that
-the end of the body cuts off before its blank line still counts where its data is whole, because
-servers leave that line out after the usage and the SDK then loses it.
-"""
+"""The streamed chat-completions wire: frames in, chunks out. OpenAI and Azure speak the same."""
 
 # JSON from the wire has no static type and every value is checked before use, but pyright makes
 # dict[Unknown, Unknown] of an Any that was checked to be a dict.
@@ -12,136 +7,22 @@ servers leave that line out after the usage and the SDK then loses it.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from typing import Any, Final
 
-from pydantic_core import from_json
-
-from usagestream.adapter import Head, Report
+from usagestream.adapter import Report
 from usagestream.chunk import Chunk, ToolCallDelta
-from usagestream.errors import EventTooLargeError, NotAStreamError, StreamFailedError
+
+from ._sse import SseDecoder, failure_in, read_fields, word
 
 __all__ = ["ChatDecoder", "read_counts"]
 
-MAX_EVENT_BYTES: Final = 16 * 1024 * 1024
-"""Default limit of one event. A second of audio is some 64 KB of base64."""
 
-_EXCERPT: Final = 2_000
-_MOST_FOREIGN: Final = 1024 * 1024
-"""Bytes kept of a body that is no event stream, for what it may say of usage or an error."""
-_SSE_FIELDS: Final = frozenset({b"data", b"event", b"id", b"retry"})
-_BOM: Final = b"\xef\xbb\xbf"
-_FIRST_WORDS: Final = (*_SSE_FIELDS, _BOM)
+class ChatDecoder(SseDecoder):
+    """Decodes one response; satisfies `usagestream.adapter.Decoder`."""
 
+    _identified = False
 
-class ChatDecoder:
-    """Decodes one response; satisfies `usagestream.adapter.Decoder`.
-
-    `max_event_bytes` bounds what is held in memory while an event is incomplete: a longer one
-    fails the stream.
-    """
-
-    def __init__(self, head: Head, *, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
-        self._head = head
-        self._max_event_bytes = max_event_bytes
-        self._held: list[bytes] = []
-        self._held_bytes = 0
-        self._after_cr = False
-        self._begun = False
-        self._is_sse = False
-        self._foreign: list[bytes] = []
-        self._foreign_bytes = 0
-        self._identified = False
-
-    def feed(self, data: bytes) -> list[Chunk | Report]:
-        """Take the next bytes; give what they complete."""
-        if self._after_cr or b"\r" in data:
-            data = self._unify_newlines(data)
-        if not data:
-            return []
-        if self._held:
-            # Joined only once the event is whole: joining on every read would take quadratic time.
-            ends = b"\n\n" in data or (data[:1] == b"\n" and self._held[-1][-1:] == b"\n")
-            if not ends:
-                return self._hold(data)
-            data = b"".join([*self._held, data])
-            self._held.clear()
-            self._held_bytes = 0
-        blocks = data.split(b"\n\n")
-        rest = blocks.pop()
-        out: list[Chunk | Report] = []
-        for block in blocks:
-            self._event(block, out)
-        if rest:
-            out += self._hold(rest)
-        return out
-
-    def close(self) -> list[Chunk | Report]:
-        """The body has ended. A last event without its blank line counts if it can be read."""
-        out: list[Chunk | Report] = []
-        if self._held:
-            self._event(b"".join(self._held), out, cut=True)
-            self._held.clear()
-        foreign = b"\n\n".join(self._foreign)
-        # A stream that breaks off within its first word is a cut stream, whatever it would say.
-        if foreign and not self._is_sse and not any(f.startswith(foreign) for f in _FIRST_WORDS):
-            out += self._not_a_stream(foreign)
-        return out
-
-    def _unify_newlines(self, data: bytes) -> bytes:
-        """Turn CRLF and CR into LF, also where a read ends between the two."""
-        if self._after_cr and data[:1] == b"\n":
-            data = data[1:]
-            self._after_cr = False
-        if data:
-            self._after_cr = data[-1:] == b"\r"
-        return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-
-    def _hold(self, data: bytes) -> list[Chunk | Report]:
-        self._held.append(data)
-        self._held_bytes += len(data)
-        if self._held_bytes <= self._max_event_bytes:
-            return []
-        return [Report(failure=EventTooLargeError(self._max_event_bytes))]
-
-    def _event(self, block: bytes, out: list[Chunk | Report], *, cut: bool = False) -> None:
-        """Decode what stands between two blank lines."""
-        kind = None
-        if block[:6] == b"data: " and b"\n" not in block:
-            data = block[6:]
-            self._is_sse = True
-        else:
-            kind, data = self._fields(block)
-        try:
-            frame = from_json(data)
-        except ValueError:
-            frame = _unusual(data, out, cut=cut)
-        if isinstance(frame, dict):
-            self._frame(frame, kind, out)
-        elif frame is not None:
-            out.append(_unreadable(data))
-
-    def _fields(self, block: bytes) -> tuple[bytes | None, bytes]:
-        """Read an event line by line: its type, and its data joined by newlines."""
-        kind = None
-        data: list[bytes] = []
-        if not self._begun:
-            block = block.removeprefix(_BOM)
-        self._begun = True
-        for line in block.split(b"\n"):
-            name, colon, value = line.partition(b":")
-            self._is_sse = self._is_sse or name in _SSE_FIELDS or (not name and bool(colon))
-            if name == b"data":
-                data.append(value.removeprefix(b" "))
-            elif name == b"event":
-                kind = value.strip()
-        if not self._is_sse and self._foreign_bytes < _MOST_FOREIGN:
-            self._foreign.append(block)
-            self._foreign_bytes += len(block)
-        return kind, b"\n".join(data)
-
-    def _frame(self, frame: dict[str, Any], kind: bytes | None, out: list[Chunk | Report]) -> None:
+    def frame(self, frame: dict[str, Any], kind: bytes | None, out: list[Chunk | Report]) -> None:
         choices = frame.get("choices")
         made = False
         ended = False
@@ -156,11 +37,11 @@ class ChatDecoder:
         if made and self._identified and not (usage or ended or kind or frame.get("error")):
             return
         report = Report(
-            response_id=_word(frame.get("id")),
-            model=_word(frame.get("model")),
-            service_tier=_word(frame.get("service_tier")),
+            response_id=word(frame.get("id")),
+            model=word(frame.get("model")),
+            service_tier=word(frame.get("service_tier")),
             annotation=None if made else frame,
-            failure=_failure(frame, kind),
+            failure=failure_in(frame, kind),
         )
         if type(usage) is dict:
             counts = read_counts(usage)
@@ -170,56 +51,9 @@ class ChatDecoder:
         self._identified = bool(report.response_id and report.model)
         out.append(report)
 
-    def _not_a_stream(self, body: bytes) -> Iterator[Chunk | Report]:
-        """What a 200 that is no event stream says: the usage or the error in it, if it is JSON."""
-        text = body.decode("utf-8", "replace").strip()
-        excerpt = text[:_EXCERPT]
-        code = None
-        try:
-            document = _writable(json.loads(text))
-        except (ValueError, RecursionError):
-            document = None
-        if isinstance(document, dict):
-            out: list[Chunk | Report] = []
-            self._frame({**document, "choices": None}, None, out)
-            for report in out:
-                assert isinstance(report, Report), "a chunk without choices"
-                if isinstance(report.failure, StreamFailedError):
-                    excerpt, code = str(report.failure), report.failure.code
-                report.failure = report.annotation = None
-                yield report
-        declared = self._head.content_type or "a body of undeclared type"
-        message = f"The provider answered {self._head.status} with {declared}, not a stream: "
-        failure = NotAStreamError(message + excerpt[:200], body=text[:_EXCERPT], code=code)
-        yield Report(failure=failure)
-
-
-def _unusual(data: bytes, out: list[Chunk | Report], *, cut: bool) -> Any:
-    """Deal with data that is no strict JSON: nothing, `[DONE]`, or JSON with broken characters."""
-    word = data.strip()
-    if word == b"[DONE]":
-        out.append(Report(done=True))
-        return None
-    if not word:
-        return None
-    try:
-        return _writable(json.loads(data.decode("utf-8", "replace")))
-    except (ValueError, RecursionError):
-        if not cut:
-            out.append(_unreadable(data))
-        return None
-
-
-def _writable(value: Any) -> Any:
-    """The same JSON without lone surrogates, which no record could be written out with."""
-    text = json.dumps(value, ensure_ascii=False)
-    return from_json(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
-
-
-def _unreadable(data: bytes) -> Report:
-    text = data.decode("utf-8", "replace")
-    message = f"The provider sent a frame that is not a JSON object: {text[:200]}"
-    return Report(failure=StreamFailedError(message, body=text[:_EXCERPT]))
+    def document(self, document: dict[str, Any], out: list[Chunk | Report]) -> None:
+        """Only what is said of the whole: no part of an answer comes from what is no stream."""
+        self.frame({**document, "choices": None}, None, out)
 
 
 def _chunk(choice: Any, frame: dict[str, Any]) -> Chunk | None:
@@ -233,7 +67,7 @@ def _chunk(choice: Any, frame: dict[str, Any]) -> Chunk | None:
     delta = choice.get("delta")
     finish = choice.get("finish_reason")
     if finish is not None:
-        finish = _word(finish)
+        finish = word(finish)
     if type(delta) is not dict:
         if finish is None:
             return None
@@ -244,7 +78,7 @@ def _chunk(choice: Any, frame: dict[str, Any]) -> Chunk | None:
     return Chunk(
         content if type(content) is str else _joined_text(content),
         index if type(index) is int else 0,
-        None if refusal is None else _word(refusal),
+        None if refusal is None else word(refusal),
         _tool_calls(delta) if "tool_calls" in delta or "function_call" in delta else (),
         finish,
         None,
@@ -281,35 +115,11 @@ def _tool_call(call: dict[str, Any], position: int, kind: Any) -> ToolCallDelta:
     arguments = body.get("arguments", body.get("input"))
     return ToolCallDelta(
         index=index if type(index) is int else position,
-        id=_word(call.get("id")),
-        name=_word(body.get("name")),
+        id=word(call.get("id")),
+        name=word(body.get("name")),
         arguments=arguments if type(arguments) is str else "",
-        type=_word(kind),
+        type=word(kind),
     )
-
-
-def _failure(frame: dict[str, Any], kind: bytes | None) -> StreamFailedError | None:
-    """The error a frame reports: an object, a string, or the whole frame."""
-    error = frame.get("error")
-    if not error and (kind == b"error" or frame.get("object") == "error"):
-        error = frame
-    if not error:
-        return None
-    code = message = None
-    if isinstance(error, dict):
-        code = error.get("code") or error.get("type")
-        message = error.get("message")
-    text = message or (error if isinstance(error, str) else json.dumps(error)[:_EXCERPT])
-    return StreamFailedError(
-        f"The provider reported an error mid-stream: {text}",
-        code=None if code is None else str(code),
-        body=error,
-    )
-
-
-def _word(value: Any) -> str | None:
-    """A non-empty string, or `None`."""
-    return value if type(value) is str and value else None
 
 
 _COUNTS: Final = {
@@ -342,18 +152,9 @@ def read_counts(usage: dict[str, Any]) -> dict[str, int]:
     servers' own keys stay in the record's `wire_usage`.
     """
     counts: dict[str, int] = {}
-    _read(usage, _COUNTS, counts)
+    read_fields(usage, _COUNTS, counts)
     for name, fields in _DETAILS.items():
         details = usage.get(name)
         if type(details) is dict:
-            _read(details, fields, counts)
+            read_fields(details, fields, counts)
     return counts
-
-
-def _read(source: dict[str, Any], fields: dict[str, str], into: dict[str, int]) -> None:
-    for name, field in fields.items():
-        value = source.get(name)
-        if type(value) is float and value.is_integer():
-            value = int(value)
-        if type(value) is int:
-            into[field] = value

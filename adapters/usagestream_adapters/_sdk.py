@@ -12,15 +12,17 @@ body is read here, since the SDK's own iteration drops usage and costs most of t
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
 
-from usagestream.adapter import Head, Request, Target
+from usagestream.adapter import Decoder, Head, Request, Target
 from usagestream.config import Profile
 from usagestream.errors import ConfigError
 
 from ._chat_wire import ChatDecoder
 from ._errors import translate
+from ._responses_wire import ResponsesDecoder
 from ._sdk_streams import SdkAsyncByteStream, SdkByteStream
 
 if TYPE_CHECKING:
@@ -83,30 +85,31 @@ class SdkAdapter:
         """The keyword arguments of the SDK's `create`, made without touching the caller's."""
         params: dict[str, Any] = {**request.params, "stream": True}
         params["model"] = self.target(request.model).deployment or request.model
-        if self._settings.include_usage != "never":
+        # A response always reports its usage, and has no such option.
+        if self._settings.include_usage != "never" and request.api == "chat":
             asked: dict[str, Any] = request.params.get("stream_options") or {}
             params["stream_options"] = {**asked, "include_usage": True}
         return params
 
     def open(self, request: Request) -> SdkByteStream:
         """Send the request; see `usagestream.adapter.Adapter.open`."""
-        manager: Any = self._client.chat.completions.with_streaming_response.create(
-            **self._wire_params(request)
-        )
+        manager = _asking(self._client, request)(**self._wire_params(request))
         try:
-            return SdkByteStream(manager)
+            body = SdkByteStream(manager)
         except Exception as exc:  # noqa: BLE001 - sorted out, and raised again, by _refused
             self._refused(exc)
+        body.head = replace(body.head, api=request.api)
+        return body
 
     async def aopen(self, request: Request) -> SdkAsyncByteStream:
         """`open` for async code."""
-        manager: Any = self._async_client.chat.completions.with_streaming_response.create(
-            **self._wire_params(request)
-        )
+        manager = _asking(self._async_client, request)(**self._wire_params(request))
         try:
-            return SdkAsyncByteStream(manager, await manager.__aenter__())
+            body = SdkAsyncByteStream(manager, await manager.__aenter__())
         except Exception as exc:  # noqa: BLE001 - sorted out, and raised again, by _refused
             self._refused(exc)
+        body.head = replace(body.head, api=request.api)
+        return body
 
     def _refused(self, exc: Exception) -> NoReturn:
         error = translate(exc, self.provider, self._secrets())
@@ -114,9 +117,10 @@ class SdkAdapter:
             raise exc
         raise error from exc
 
-    def decoder(self, head: Head) -> ChatDecoder:
-        """Decode the chat-completions wire."""
-        return ChatDecoder(head, max_event_bytes=self._settings.max_event_bytes)
+    def decoder(self, head: Head) -> Decoder:
+        """Decode the wire that the request was made in."""
+        kind = ResponsesDecoder if head.api == "responses" else ChatDecoder
+        return kind(head, max_event_bytes=self._settings.max_event_bytes)
 
     def close(self) -> None:
         """Close the SDK's connections; those of a caller's own HTTP client stay open."""
@@ -127,3 +131,10 @@ class SdkAdapter:
         """`close` for async code."""
         if "_async_client" in self.__dict__ and self._http_client is None:
             await self._async_client.close()
+
+
+def _asking(client: Any, request: Request) -> Callable[..., Any]:
+    """The SDK's method that asks this, and leaves the body to us."""
+    resource = client.responses if request.api == "responses" else client.chat.completions
+    ask: Callable[..., Any] = resource.with_streaming_response.create
+    return ask

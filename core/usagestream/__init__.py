@@ -28,6 +28,7 @@ from .exits import exit_on_signals
 from .record import Outcome, RecordedError, UsageRecord
 from .sinks import JsonLinesSink
 from .stream import AsyncUsageStream, UsageStream
+from .totals import UsageTotal, track_usage
 from .usage import Usage, UsageSource
 
 __all__ = [
@@ -63,5 +64,7 @@ __all__ = [
     "UsageSource",
     "UsageStream",
     "UsageStreamError",
+    "UsageTotal",
     "exit_on_signals",
+    "track_usage",
 ]

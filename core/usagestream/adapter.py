@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol, cast, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, cast, runtime_checkable
 
 from .chunk import Chunk
 from .config import Profile
@@ -36,6 +36,8 @@ ENTRY_POINT_GROUP = "usagestream.adapters"
 class Request:
     """What the caller asked for."""
 
+    api: Literal["chat", "responses"] = "chat"
+    """Chat completions, or the Responses API."""
     model: str
     params: Mapping[str, Any]
     """Every other parameter, as the caller passed it. Not to be changed in place."""
@@ -60,6 +62,8 @@ class Head:
     """By header name."""
     response_model: str | None = None
     """The model that answers, where a header says so."""
+    api: Literal["chat", "responses"] = "chat"
+    """Whose wire the body is in: that of the request."""
 
 
 class ByteStream(Protocol):
@@ -117,6 +121,8 @@ class Report:
     """The object the counts were read from."""
     annotation: dict[str, Any] | None = None
     """A frame that no chunk was made of."""
+    anomaly: str | None = None
+    """What was reported and cannot be true; `counts` are left out then."""
     done: bool = False
     """The provider said that the stream is over."""
     failure: StreamError | None = None

@@ -55,7 +55,9 @@ class Chunk:
     Empty on a last chunk for which the provider sent no frame."""
     annotations: tuple[dict[str, Any], ...] = field(default=(), compare=False, repr=False)
     """Frames since the previous chunk that speak of no choice: Azure's prompt filter results and
-    asynchronous filter frames, OpenAI's moderation results."""
+    asynchronous filter frames, OpenAI's moderation results, events of the Responses API."""
+    reasoning: str = ""
+    """The next characters of the reasoning, or of its summary, where the Responses API shows it."""
 
     def to_sdk(self) -> ChatCompletionChunk:
         """Give the openai SDK's own object, for code that wants one; needs the SDK installed.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 from ._account import OnLeave, Terms
 from ._limit import OutputLimit
@@ -15,6 +15,7 @@ from .meter import Call
 from .resolve import resolve_profile
 from .sinks import Outbox, is_async
 from .stream import AsyncUsageStream, UsageStream
+from .totals import also_to_totals
 
 if TYPE_CHECKING:
     import asyncio
@@ -22,10 +23,14 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Unpack
 
-    from ._params import ChatParams
+    from ._params import ChatParams, ResponseParams
     from .record import UsageRecord
 
-__all__ = ["AsyncClient", "Client"]
+__all__ = ["AsyncClient", "AsyncResponses", "Client", "Responses"]
+
+
+_Api: TypeAlias = Literal["chat", "responses"]
+_Prepared: TypeAlias = "tuple[Adapter, Request, Call, Terms]"
 
 
 class _Desk:
@@ -66,7 +71,8 @@ class _Desk:
         drain_timeout: float | None,
         output_tokens_limit: int | None,
         on_limit: Literal["raise", "stop"],
-    ) -> tuple[Adapter, Request, Call, Terms]:
+        api: _Api = "chat",
+    ) -> _Prepared:
         """Check what can be checked before anything is sent."""
         rest = dict(params)
         if "stream" in rest:
@@ -74,7 +80,7 @@ class _Desk:
         model = rest.pop("model", None)
         if not isinstance(model, str) or not model:
             raise TypeError(f"stream() needs model=..., a non-empty string, not {model!r}")
-        if "messages" not in rest:
+        if api == "chat" and "messages" not in rest:
             raise TypeError("stream() needs messages=[...]")
         if on_leave not in ("close", "drain"):
             raise ValueError(f"on_leave must be 'close' or 'drain', not {on_leave!r}")
@@ -84,16 +90,16 @@ class _Desk:
             target=self._adapter.target(model),
             model=model,
             tags=dict(tags or {}),
-            params=rest,
+            params=rest if api == "chat" else {**rest, "messages": _as_messages(rest)},
         )
         terms = Terms(
-            on_record=self._outbox.put,
+            on_record=also_to_totals(self._outbox.put),
             counter=self._counter,
             limit=self._limit(model, output_tokens_limit, on_limit),
             on_leave=on_leave,
             drain_timeout=drain_timeout,
         )
-        return self._adapter, Request(model=model, params=rest), call, terms
+        return self._adapter, Request(api=api, model=model, params=rest), call, terms
 
     def _limit(self, model: str, tokens: int | None, on_limit: str) -> OutputLimit | None:
         if on_limit not in ("raise", "stop"):
@@ -177,6 +183,11 @@ class Client(_Desk):
             )
         )
 
+    @property
+    def responses(self) -> Responses:
+        """The Responses API: `client.responses.stream(...)`."""
+        return Responses(self._prepare)
+
     def close(self) -> None:
         """Wait until every record is handed over, and close the connections kept open."""
         self._outbox.wait()
@@ -237,6 +248,11 @@ class AsyncClient(_Desk):
         )
         return AsyncStream(*prepared, self._in_background)
 
+    @property
+    def responses(self) -> AsyncResponses:
+        """The Responses API: `client.responses.stream(...)`."""
+        return AsyncResponses(self._prepare, self._in_background)
+
     async def close(self) -> None:
         """Wait for what is drained and handed over, and close the connections kept open."""
         while self._draining:
@@ -267,3 +283,81 @@ class AsyncClient(_Desk):
         self._draining.add(task)
         task.add_done_callback(self._draining.discard)
         return True
+
+
+class Responses:
+    """The Responses API of a `Client`'s provider."""
+
+    def __init__(self, prepare: Callable[..., _Prepared]) -> None:
+        self._prepare = prepare
+
+    def stream(
+        self,
+        *,
+        tags: Mapping[str, str] | None = None,
+        on_leave: OnLeave = "close",
+        drain_timeout: float | None = None,
+        output_tokens_limit: int | None = None,
+        on_limit: Literal["raise", "stop"] = "raise",
+        **params: Unpack[ResponseParams],
+    ) -> UsageStream:
+        """Ask for a streamed response. Takes what `responses.create` takes, minus `stream`.
+
+        Everything else is as with `Client.stream`.
+        """
+        return SyncStream(
+            *self._prepare(
+                params,
+                api="responses",
+                tags=tags,
+                on_leave=on_leave,
+                drain_timeout=drain_timeout,
+                output_tokens_limit=output_tokens_limit,
+                on_limit=on_limit,
+            )
+        )
+
+
+class AsyncResponses:
+    """The Responses API of an `AsyncClient`'s provider."""
+
+    def __init__(
+        self,
+        prepare: Callable[..., _Prepared],
+        in_background: Callable[[Coroutine[Any, Any, None]], bool],
+    ) -> None:
+        self._prepare = prepare
+        self._in_background = in_background
+
+    def stream(
+        self,
+        *,
+        tags: Mapping[str, str] | None = None,
+        on_leave: OnLeave = "close",
+        drain_timeout: float | None = None,
+        output_tokens_limit: int | None = None,
+        on_limit: Literal["raise", "stop"] = "raise",
+        **params: Unpack[ResponseParams],
+    ) -> AsyncUsageStream:
+        """`Responses.stream`, without `await`: sent on `async with` or `async for`."""
+        prepared = self._prepare(
+            params,
+            api="responses",
+            tags=tags,
+            on_leave=on_leave,
+            drain_timeout=drain_timeout,
+            output_tokens_limit=output_tokens_limit,
+            on_limit=on_limit,
+        )
+        return AsyncStream(*prepared, self._in_background)
+
+
+def _as_messages(params: Mapping[str, Any]) -> list[Any]:
+    """What a response is made of, as chat messages: for an estimate of its input."""
+    said = params.get("input")
+    messages: list[Any] = [*said] if isinstance(said, list) else []
+    if isinstance(said, str):
+        messages.append({"role": "user", "content": said})
+    if params.get("instructions"):
+        messages.insert(0, {"role": "system", "content": params["instructions"]})
+    return messages

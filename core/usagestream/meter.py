@@ -76,6 +76,7 @@ class Meter:
         self._counts: dict[str, int] = {}
         self._wire_usage: dict[str, Any] | None = None
         self._wire_frame: dict[str, Any] = {}
+        self._anomalies: tuple[str, ...] = ()
         self._annotations: deque[dict[str, Any]] = deque(maxlen=_MOST_ANNOTATIONS)
         self._response_id: str | None = None
         self._model: str | None = None
@@ -171,6 +172,7 @@ class Meter:
             chunk_count=self._chunk_count,
             usage=self._final_usage(outcome),
             wire_usage=self._wire_usage,
+            anomalies=self._anomalies,
             tags=dict(self._call.tags),
         )
 
@@ -259,6 +261,9 @@ class Meter:
         self._model = report.model or self._model
         self._service_tier = report.service_tier or self._service_tier
         frame = report.annotation
+        if report.anomaly is not None:
+            self._anomalies += (report.anomaly,)
+            self._wire_usage = report.wire_usage
         if report.counts:
             self._counts.update(report.counts)
             self._wire_usage = report.wire_usage

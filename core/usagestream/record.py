@@ -95,6 +95,8 @@ class UsageRecord(BaseModel, frozen=True):
     usage: Usage
     wire_usage: dict[str, Any] | None = None
     """The provider's own last usage object, untouched."""
+    anomalies: tuple[str, ...] = ()
+    """What the provider reported and cannot be true, so that it is not in `usage`."""
     tags: dict[str, str] = Field(default_factory=dict[str, str])
     """What the caller attached to the stream."""
 

@@ -28,7 +28,8 @@ class Usage(BaseModel, frozen=True):
     it wrote. The details are *inside* those two, never beside them, so adding a detail to its
     parent counts it twice::
 
-        input_tokens    cache_read, cache_write, input_audio, input_image, input_text
+        input_tokens    cache_read, cache_write (cache_write_30m, cache_write_12h),
+                        input_audio, input_image, input_text
         output_tokens   reasoning, output_audio, output_text,
                         accepted_prediction, rejected_prediction
 
@@ -50,6 +51,10 @@ class Usage(BaseModel, frozen=True):
     """Input tokens served from the provider's prompt cache."""
     cache_write_tokens: int | None = None
     """Input tokens written to the provider's prompt cache."""
+    cache_write_30m_tokens: int | None = None
+    """Of `cache_write_tokens`, those that are kept for 30 minutes."""
+    cache_write_12h_tokens: int | None = None
+    """Of `cache_write_tokens`, those that are kept for 12 hours."""
     input_audio_tokens: int | None = None
     input_image_tokens: int | None = None
     input_text_tokens: int | None = None
@@ -83,7 +88,7 @@ class Usage(BaseModel, frozen=True):
         Empty for counts that are consistent. A count that was not reported breaks no rule.
         """
         found = [f"{name} < 0" for name in COUNT_FIELDS if (getattr(self, name) or 0) < 0]
-        for parent, details in _DETAILS.items():
+        for parent, details in (_DETAILS | _LIFETIMES).items():
             whole = getattr(self, parent)
             for name in details:
                 part = getattr(self, name)
@@ -116,9 +121,11 @@ _DETAILS: Final = {
     ),
 }
 
+_LIFETIMES: Final = {"cache_write_tokens": ("cache_write_30m_tokens", "cache_write_12h_tokens")}
+
 COUNT_FIELDS: Final = (
     *_DETAILS,
     "total_tokens",
-    *(n for names in _DETAILS.values() for n in names),
+    *(n for names in (_DETAILS | _LIFETIMES).values() for n in names),
 )
 """The names of `Usage` fields that hold a count, for those who fill one from a wire."""

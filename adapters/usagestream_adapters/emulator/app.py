@@ -15,6 +15,7 @@ from . import _headers, errors
 from ._journal import Journal
 from ._json import dumps
 from ._request import Call, ReceivedRequest, chat_call
+from ._responses import ResponsesCall, ResponsesReply, responses_call
 from ._sending import send_stream
 from .errors import ErrorReply
 from .frames import Reply
@@ -44,7 +45,7 @@ class EmulatorApp:
         except ClientDisconnect:
             return
         self._journal.record(received)
-        call = chat_call(received)
+        call = chat_call(received) or responses_call(received)
         if call is None:
             azure = _headers.looks_like_azure(received)
             wrong_path = errors.openai_not_found(received.method, received.path)
@@ -81,7 +82,11 @@ class EmulatorApp:
         if fixed is not None:
             await fixed(scope, receive, send)
             return
-        reply = Reply.to(call, scenario, self._models)
+        reply = (
+            ResponsesReply.to(call, scenario, self._models)
+            if isinstance(call, ResponsesCall)
+            else Reply.to(call, scenario, self._models)
+        )
         headers = {
             **_headers.success(call, reply.model, streaming=call.stream),
             **scenario.headers,
@@ -148,7 +153,8 @@ def _body_refusal(call: Call) -> ErrorReply | None:
     if not call.body:
         return errors.bad_request("The body of the request is not a JSON object.")
     if not call.messages:
-        return errors.bad_request("The request has no 'messages'.", param="messages")
+        name = "input" if isinstance(call, ResponsesCall) else "messages"
+        return errors.bad_request(f"The request has no '{name}'.", param=name)
     if not call.name:
         return errors.bad_request("The request has no 'model'.", param="model")
     return None

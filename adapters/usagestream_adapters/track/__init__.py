@@ -1,0 +1,12 @@
+"""Usage of the openai SDK calls that a program already makes.
+
+    client = track(OpenAI(), on_record=print)
+
+`track` takes an SDK client and gives back one that behaves the same and leaves one record for each
+call. `meter` does the same for one stream that somebody else has opened.
+"""
+
+from ._client import track
+from ._items import MeteredAsyncItems, MeteredItems, meter
+
+__all__ = ["MeteredAsyncItems", "MeteredItems", "meter", "track"]
