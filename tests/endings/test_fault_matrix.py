@@ -109,7 +109,7 @@ async def interrupt_async(stream: AsyncUsageStream) -> None:
 
 async def time_out(stream: AsyncUsageStream) -> None:
     """Let the caller's own time-out strike while the next chunk is awaited."""
-    with anyio.fail_after(0.15):
+    with anyio.fail_after(0.6):
         await read_async(stream)
 
 

@@ -7,8 +7,8 @@ import threading
 import time
 from typing import Any
 
-import httpx2
 import pytest
+from tests._support.sdk_http import http
 
 from usagestream import AsyncClient, Client, ConfigError, Outcome, UsageLimitExceededError
 from usagestream_adapters.emulator import Emulator, Scenario
@@ -115,11 +115,11 @@ def test_a_client_without_a_connection_to_break(server: Emulator) -> None:
     """A mock transport has no socket: reading on is not bounded, and does not need to be."""
     body = b'data: {"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":"stop"}]}\n\n'
 
-    def answer(_request: httpx2.Request) -> httpx2.Response:
-        return httpx2.Response(200, content=body + b"data: [DONE]\n\n")
+    def answer(_request: Any) -> Any:
+        return http.Response(200, content=body + b"data: [DONE]\n\n")
 
     with (
-        httpx2.Client(transport=httpx2.MockTransport(answer)) as http_client,
+        http.Client(transport=http.MockTransport(answer)) as http_client,
         Client(openai(server), http_client=http_client) as client,
         client.stream(model="gpt-4o", messages=QUESTION) as stream,
     ):
