@@ -2,20 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar, Literal, Self
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
-__all__ = ["IncludeUsage", "Profile"]
+__all__ = [
+    "IncludeUsage",
+    "Profile",
+    "Secret",
+    "SecretText",
+    "is_open",
+    "revealed",
+    "secret_fields",
+]
 
 IncludeUsage = Literal["auto", "always", "never"]
+
+
+def _hide(value: object) -> object:
+    return SecretStr(value) if isinstance(value, str) else value
+
+
+Secret: TypeAlias = Annotated[
+    str | SecretStr | Callable[[], str | Awaitable[str]], BeforeValidator(_hide)
+]
+"""A key or a token: the text itself, or a function, sync or async, that gives it when it is needed.
+
+Text is kept as a `SecretStr`, which does not show what it holds.
+"""
+SecretText: TypeAlias = Annotated[str | SecretStr, BeforeValidator(_hide)]
+"""A secret that cannot be a function."""
 
 
 class Profile(BaseModel, frozen=True):
     """What every provider's profile has. Each adapter exports a subclass with its own fields."""
 
-    model_config = ConfigDict(extra="forbid")
+    # A misspelt name may stand before a key: what was passed is not repeated in errors.
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     provider: str
     """Name of the adapter; fixed by each subclass."""
@@ -27,6 +51,8 @@ class Profile(BaseModel, frozen=True):
     """Retries before the first byte, made by the SDK. Nothing is retried after it."""
     include_usage: IncludeUsage = "auto"
     """Whether to ask for usage: wherever it is accepted (`auto`), `always`, or `never`."""
+    headers: Mapping[str, SecretText] = Field(default_factory=dict[str, SecretText], repr=False)
+    """Sent with every request, such as a gateway's own key. The values are kept secret."""
 
     max_event_bytes: int = Field(default=16 * 1024 * 1024, gt=0)
     """The longest event that is waited for, in bytes: a second of audio is some 64 KB. A longer one
@@ -34,6 +60,8 @@ class Profile(BaseModel, frozen=True):
 
     required_variables: ClassVar[tuple[str, ...]] = ()
     """Environment variables without which a profile cannot be made of the environment alone."""
+    variables: ClassVar[Mapping[str, str]] = {}
+    """The environment variable that stands in for each field that is left `None`."""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Self:
@@ -42,3 +70,51 @@ class Profile(BaseModel, frozen=True):
         Raises `ConfigError` where `required_variables` are missing, naming them.
         """
         raise NotImplementedError
+
+    @classmethod
+    def is_described_by(cls, environ: Mapping[str, str]) -> bool:
+        """Whether the environment alone is enough for a profile."""
+        return all(environ.get(name) for name in cls.required_variables)
+
+    def filled(self, environ: Mapping[str, str]) -> Self:
+        """Take from the environment what this profile leaves open; see `variables`."""
+        return self.filled_in(environ, *self.variables)
+
+    def filled_in(self, environ: Mapping[str, str], *fields: str) -> Self:
+        """`filled`, for these fields only. A value that is empty counts as left open."""
+        found: dict[str, object] = {
+            field: environ[self.variables[field]]
+            for field in fields
+            if is_open(getattr(self, field)) and environ.get(self.variables[field])
+        }
+        for field in secret_fields(type(self)) & found.keys():
+            found[field] = _hide(found[field])
+        return self.model_copy(update=found)
+
+
+def is_open(value: object) -> bool:
+    """Whether a field says nothing: an empty key is none."""
+    if isinstance(value, SecretStr):
+        value = value.get_secret_value()
+    return value is None or value == ""
+
+
+def revealed(secret: str | SecretStr | None) -> str:
+    """The text of a secret, to be used in a request only; nothing for none."""
+    return secret.get_secret_value() if isinstance(secret, SecretStr) else secret or ""
+
+
+def secret_fields(profile_type: type[Profile]) -> frozenset[str]:
+    """The names of the fields whose one value is a secret."""
+    return frozenset(
+        name for name, field in profile_type.model_fields.items() if _holds_secret(field.annotation)
+    )
+
+
+def _holds_secret(annotation: Any) -> bool:
+    """Whether a secret is among the alternatives; a mapping to secrets is something else."""
+    arguments = getattr(annotation, "__args__", ())
+    origin = getattr(annotation, "__origin__", None)
+    if origin is not None and isinstance(origin, type) and issubclass(origin, Mapping):
+        return False
+    return annotation is SecretStr or any(_holds_secret(each) for each in arguments)
