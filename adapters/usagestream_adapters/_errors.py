@@ -1,23 +1,12 @@
 """The one table from what an SDK raises to usagestream's errors, shared by both adapters.
 
-OpenAI and Azure OpenAI disagree on envelopes: `{"error": {...}}`, `{"statusCode": ..., "message":
-...}`, `{"detail": [...]}`, or no JSON at all; and Azure says a wrong tenant with 400 and a missing
-role with 401. So a rule may look at the status, the code and the text.
+OpenAI and Azure OpenAI disagree on envelopes, and Azure says a wrong tenant with 400 and a missing
+role with 401. So a rule may look at the status, the code and the text. Each says what to do.
 """
-
-# JSON from the wire has no static type and every value is checked before use, but pyright makes
-# dict[Unknown, Unknown] of an Any that was checked to be a dict.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 from usagestream.errors import (
@@ -33,7 +22,17 @@ from usagestream.errors import (
     RateLimitError,
 )
 
-__all__ = ["REQUEST_ID_HEADERS", "translate"]
+from ._error_body import (
+    code_of,
+    decoded,
+    error_in,
+    filtered_categories,
+    mask,
+    message_of,
+    retry_after,
+)
+
+__all__ = ["REQUEST_ID_HEADERS", "mask", "translate"]
 
 REQUEST_ID_HEADERS: Final = ("x-request-id", "apim-request-id")
 """Azure's gateway answers errors with the second one only, which the SDK does not read."""
@@ -65,18 +64,28 @@ _RULES: Final = (
         statuses=(400,),
         codes=("content_filter", "ResponsibleAIPolicyViolation"),
     ),
+    # Credentials (WIRE §1.5, §2.8)
     _Rule(
         AuthenticationError,
-        "The token was issued by another tenant than the resource's: sign in to that one.",
+        "The token was issued by another tenant than the resource's: sign in to that one, or set "
+        "tenant_id.",
         statuses=(400, 401),
         says=("tenant provided in token", "does not match resource tenant"),
     ),
     _Rule(
         PermissionDeniedError,
-        "The identity lacks a role: assign 'Cognitive Services OpenAI User' on the resource, and "
+        "The identity lacks a role: assign 'Cognitive Services OpenAI User' on the resource (for "
+        "models of other makers 'Cognitive Services User'; Owner and Contributor do not do), and "
         "allow five minutes.",
         statuses=(401, 403),
         says=("principal does not have access", "lacks the required data action"),
+    ),
+    _Rule(
+        AuthenticationError,
+        "Check the token's scope (the setting `scope`), its tenant and its age; or, where a key "
+        "was sent, that it is this resource's.",
+        statuses=(401,),
+        says=("audience is incorrect",),
     ),
     _Rule(
         AuthenticationError,
@@ -85,34 +94,106 @@ _RULES: Final = (
     ),
     _Rule(
         PermissionDeniedError,
+        "Microsoft has blocked the resource, whatever its roles and keys: see its notices in the "
+        "portal.",
+        statuses=(403,),
+        says=("temporarily blocked",),
+    ),
+    _Rule(
+        PermissionDeniedError,
+        "The resource's network rules keep this machine out: allow its address, or go through the "
+        "private endpoint.",
+        statuses=(403,),
+        says=("virtual network", "firewall", "private endpoint", "public access is disabled"),
+    ),
+    _Rule(
+        PermissionDeniedError,
+        "The provider does not serve the region this request came from; network rules do not "
+        "matter: send it from another.",
+        statuses=(403,),
+        codes=("unsupported_country_region_territory", "unsupported_country"),
+    ),
+    _Rule(
+        PermissionDeniedError,
         "The credential is known but may not do this: check roles, network rules and region.",
         statuses=(403,),
     ),
+    # Addresses, surfaces and names (WIRE §1.5, §2.3)
+    _Rule(
+        BadRequestError,
+        "This address is the v1 surface: set api_version to 'v1', which sends none.",
+        statuses=(400, 404),
+        says=("api-version query parameter is not allowed",),
+    ),
+    _Rule(
+        BadRequestError,
+        "This resource or model does not take this api version: set api_version to 'v1', or to a "
+        "newer date.",
+        statuses=(400, 404),
+        says=("api version not supported", "api-version=preview", "unsupported api version"),
+    ),
     _Rule(
         DeploymentNotFoundError,
-        "Check the deployment's name; one younger than five minutes may not answer yet.",
+        "Check the deployment's name, which need not be the model's (see `deployments`); one "
+        "younger than five minutes may not answer yet.",
         statuses=(404,),
         codes=("DeploymentNotFound",),
     ),
     _Rule(
         NotFoundError,
-        "Check the model's name, and that this key may use it.",
+        "Check the model's name, and that this key may use it; on Azure, that there is a "
+        "deployment of this name.",
         statuses=(400, 404),
         codes=("model_not_found", "unknown_model"),
     ),
     _Rule(
         NotFoundError,
-        "Check the address and, on Azure, the api version.",
+        "There is nothing at this address: check the endpoint and, on Azure, the api version: a "
+        "dated one for the classic surface, 'v1' for the other.",
         statuses=(404,),
     ),
+    # Rates and quotas (WIRE §2.7)
     _Rule(
         RateLimitError,
         "The quota is used up; waiting does not help.",
         statuses=(429,),
         codes=("insufficient_quota",),
     ),
+    _Rule(
+        RateLimitError,
+        "The service is crowded: wait, or use a deployment in another region.",
+        statuses=(429, 503),
+        says=("high demand",),
+    ),
+    _Rule(
+        RateLimitError,
+        "Wait as long as `retry_after` says, or raise the deployment's tokens per minute.",
+        statuses=(429,),
+        says=("rate limit",),
+    ),
     _Rule(RateLimitError, statuses=(429,)),
     _Rule(ProviderUnavailableError, statuses=(408, *range(500, 600))),
+    # What was asked for (WIRE §1.5, §2.2)
+    _Rule(
+        BadRequestError,
+        "This model cannot stream: ask one that can.",
+        statuses=(400,),
+        says=("'stream' does not support true",),
+    ),
+    _Rule(
+        BadRequestError,
+        "Leave that parameter out, or use a model and api version that take it.",
+        statuses=(400, 422),
+        says=(
+            "unknown parameter",
+            "unsupported parameter",
+            "unsupported value",
+            "unrecognized request argument",
+            "extra parameters",
+            "extra inputs are not permitted",
+            "extra fields not permitted",
+        ),
+    ),
     _Rule(BadRequestError, statuses=tuple(range(400, 500))),
     _Rule(ProviderError),
 )
@@ -130,87 +211,46 @@ def translate(exc: Exception, provider: str, secrets: tuple[str, ...]) -> Except
     if isinstance(exc, APITimeoutError):
         return ProviderUnavailableError(f"{provider} did not answer in time.", provider=provider)
     if isinstance(exc, APIConnectionError):
-        reason = _mask(str(exc.__cause__ or exc), secrets)
+        reason = mask(str(exc.__cause__ or exc), secrets)
         return ProviderUnavailableError(
             f"{provider} could not be reached: {reason}", provider=provider
         )
     if type(exc).__module__ in ("httpx", "httpx2"):
         # The SDK lets these escape where the body of an error response breaks off.
         return ProviderUnavailableError(
-            f"{provider} broke off its answer: {_mask(str(exc), secrets)}", provider=provider
+            f"{provider} broke off its answer: {mask(str(exc), secrets)}", provider=provider
         )
     if isinstance(exc, OpenAIError):
-        return ConfigError(_mask(f"The {provider} profile cannot be used: {exc}", secrets))
+        return ConfigError(mask(f"The {provider} profile cannot be used: {exc}", secrets))
     return exc
 
 
 def _refusal(response: Any, provider: str, secrets: tuple[str, ...]) -> ProviderError:
-    text = _mask(response.text, secrets)
-    body = _decoded(text)
-    error = body.get("error", body) if isinstance(body, dict) else body
-    code = _code(error)
+    text = mask(response.text, secrets)
+    body = decoded(text)
+    error = error_in(body)
+    code = code_of(error)
     status = response.status_code
     rule = next(rule for rule in _RULES if rule.fits(status, code, text.lower()))
+    message = message_of(error, text)
+    categories = filtered_categories(error) if rule.error is ContentFilterError else {}
+    found = ", ".join(f"{name} ({verdict})" for name, verdict in categories.items())
     label = f"{status} {code}" if code and code != str(status) else str(status)
-    parts = [f"{provider} refused the request ({label}): {_message(error, text)}", rule.advice]
+    parts = [
+        f"{provider} refused the request ({label}): {message}",
+        found and f"Filtered: {found}.",
+        rule.advice,
+    ]
     headers = response.headers
-    return rule.error(
+    refusal = rule.error(
         " ".join(part for part in parts if part),
         provider=provider,
         status=status,
         code=code,
         request_ids={name: headers[name] for name in REQUEST_ID_HEADERS if name in headers},
         body=body,
-        retry_after=_retry_after(headers),
+        retry_after=retry_after(headers, message),
     )
-
-
-def _mask(text: str, secrets: tuple[str, ...]) -> str:
-    for secret in secrets:
-        text = text.replace(secret, "***")
-    return text
-
-
-def _decoded(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text
-
-
-def _code(error: Any) -> str | None:
-    if not isinstance(error, dict):
-        return None
-    code = error.get("code") or error.get("type") or error.get("statusCode")
-    return str(code) if code else None
-
-
-def _message(error: Any, text: str) -> str:
-    message = error.get("message") or error.get("detail") if isinstance(error, dict) else error
-    if not isinstance(message, str):
-        message = text
-    return " ".join(message.split())[:500] or "no reason given."
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait. Azure has sent `retry-after-ms: 0` beside `retry-after: 1`."""
-    milliseconds = _number(headers.get("retry-after-ms"))
-    if milliseconds:
-        return milliseconds / 1000
-    after = headers.get("retry-after")
-    seconds = _number(after)
-    if seconds is None and after:
-        try:
-            seconds = (parsedate_to_datetime(after) - datetime.now(UTC)).total_seconds()
-        except (OverflowError, TypeError, ValueError):
-            return None
-    return None if seconds is None else max(seconds, 0.0)
-
-
-def _number(text: str | None) -> float | None:
-    """A finite number that is not negative, or `None`."""
-    try:
-        number = float(text) if text else -1.0
-    except ValueError:
-        return None
-    return number if 0 <= number < math.inf else None
+    if isinstance(refusal, ContentFilterError):
+        refusal.categories = categories
+    return refusal

@@ -12,18 +12,20 @@ body is read here, since the SDK's own iteration drops usage and costs most of t
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from usagestream.adapter import Decoder, Head, Request, Target
-from usagestream.config import Profile
+from usagestream.config import Profile, revealed
 from usagestream.errors import ConfigError
 
 from ._chat_wire import ChatDecoder
 from ._errors import translate
+from ._opening import Opening, RefusalMemory
 from ._responses_wire import ResponsesDecoder
 from ._sdk_streams import SdkAsyncByteStream, SdkByteStream
+from ._tokens import TokenSource
+from ._usage_request import Withheld
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI, OpenAI
@@ -42,6 +44,8 @@ class SdkAdapter:
     def __init__(self, profile: Profile, *, http_client: Any = None) -> None:
         self._settings = profile
         self._http_client = http_client
+        self._memory = RefusalMemory()
+        self._tokens: TokenSource | None = None
 
     def _make_client(self) -> OpenAI:
         raise NotImplementedError
@@ -49,9 +53,20 @@ class SdkAdapter:
     def _make_async_client(self) -> AsyncOpenAI:
         raise NotImplementedError
 
+    def _key_secrets(self) -> tuple[str, ...]:
+        """The keys in use."""
+        raise NotImplementedError
+
     def _secrets(self) -> tuple[str, ...]:
         """What must not show in an error."""
-        raise NotImplementedError
+        tokens = () if self._tokens is None else self._tokens.secrets
+        headers = map(revealed, self._settings.headers.values())
+        # A shorter header value is no secret, and masking it would garble the text.
+        return (*self._key_secrets(), *tokens, *(each for each in headers if len(each) >= 8))
+
+    def _known_refusal(self, request: Request) -> Withheld | None:
+        """What this surface is known to refuse of `stream_options`; `None` where nothing is."""
+        return None
 
     def target(self, model: str) -> Target:
         raise NotImplementedError
@@ -77,45 +92,63 @@ class SdkAdapter:
         options: dict[str, Any] = {"max_retries": self._settings.max_retries}
         if self._settings.timeout is not None:
             options["timeout"] = self._settings.timeout
+        if self._settings.headers:
+            headers = self._settings.headers
+            options["default_headers"] = {name: revealed(headers[name]) for name in headers}
         if self._http_client is not None:
             options["http_client"] = self._http_client
         return options
 
-    def _wire_params(self, request: Request) -> dict[str, Any]:
-        """The keyword arguments of the SDK's `create`, made without touching the caller's."""
-        params: dict[str, Any] = {**request.params, "stream": True}
-        params["model"] = self.target(request.model).deployment or request.model
-        # A response always reports its usage, and has no such option.
-        if self._settings.include_usage != "never" and request.api == "chat":
-            asked: dict[str, Any] = request.params.get("stream_options") or {}
-            params["stream_options"] = {**asked, "include_usage": True}
-        return params
+    def _opening(self, request: Request) -> Opening:
+        return Opening(
+            request,
+            self.target(request.model),
+            self._settings.include_usage,
+            known_refusal=self._known_refusal(request),
+            memory=self._memory,
+            tokens=self._tokens,
+        )
 
     def open(self, request: Request) -> SdkByteStream:
         """Send the request; see `usagestream.adapter.Adapter.open`."""
-        manager = _asking(self._client, request)(**self._wire_params(request))
-        try:
-            body = SdkByteStream(manager)
-        except Exception as exc:  # noqa: BLE001 - sorted out, and raised again, by _refused
-            self._refused(exc)
-        body.head = replace(body.head, api=request.api)
-        return body
+        opening = self._opening(request)
+        create = _asking(self._client, request)
+        while True:
+            try:
+                body = SdkByteStream(create(**opening.params()))
+            except Exception as exc:  # noqa: BLE001 - sorted out, and raised again, by _refused
+                self._refused(exc, opening)
+            else:
+                body.head = opening.noted(body.head)
+                return body
 
     async def aopen(self, request: Request) -> SdkAsyncByteStream:
         """`open` for async code."""
-        manager = _asking(self._async_client, request)(**self._wire_params(request))
-        try:
-            body = SdkAsyncByteStream(manager, await manager.__aenter__())
-        except Exception as exc:  # noqa: BLE001 - sorted out, and raised again, by _refused
-            self._refused(exc)
-        body.head = replace(body.head, api=request.api)
-        return body
+        opening = self._opening(request)
+        create = _asking(self._async_client, request)
+        while True:
+            try:
+                manager = create(**opening.params())
+                body = SdkAsyncByteStream(manager, await manager.__aenter__())
+            except Exception as exc:  # noqa: BLE001 - sorted out, and raised again, by _refused
+                self._refused(exc, opening)
+            else:
+                body.head = opening.noted(body.head)
+                return body
 
-    def _refused(self, exc: Exception) -> NoReturn:
-        error = translate(exc, self.provider, self._secrets())
+    def _refused(self, exc: Exception, opening: Opening) -> None:
+        """Raise what `exc` means, unless the request is to be sent again."""
+        error = translate(exc, self._who, self._secrets())
+        if opening.again(exc, error):
+            return
         if error is exc:
             raise exc
         raise error from exc
+
+    @property
+    def _who(self) -> str:
+        """Who is asked, as errors call it."""
+        return self.provider
 
     def decoder(self, head: Head) -> Decoder:
         """Decode the wire that the request was made in."""
@@ -124,11 +157,15 @@ class SdkAdapter:
 
     def close(self) -> None:
         """Close the SDK's connections; those of a caller's own HTTP client stay open."""
+        if self._tokens is not None:
+            self._tokens.close()
         if "_client" in self.__dict__ and self._http_client is None:
             self._client.close()
 
     async def aclose(self) -> None:
         """`close` for async code."""
+        if self._tokens is not None:
+            self._tokens.close()
         if "_async_client" in self.__dict__ and self._http_client is None:
             await self._async_client.close()
 

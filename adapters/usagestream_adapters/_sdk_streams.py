@@ -10,13 +10,20 @@ import socket
 import threading
 from collections.abc import AsyncIterator, Generator, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
-from typing import Any
+from typing import Any, Final
 
 from usagestream.adapter import Head
 
 from ._errors import REQUEST_ID_HEADERS
 
 __all__ = ["SdkAsyncByteStream", "SdkByteStream"]
+
+_SPILLOVER_HEADERS: Final = (
+    "x-ms-spillover-from-deployment",
+    "x-ms-deployment-name",
+    "x-ms-spillover-error",
+    "x-ms-is-spilled-over",
+)
 
 
 class _Body:
@@ -151,4 +158,15 @@ def _head(response: Any) -> Head:
         content_type=headers.get("content-type"),
         request_ids={name: headers[name] for name in REQUEST_ID_HEADERS if name in headers},
         response_model=headers.get("x-ms-served-model"),
+        spillover=_spillover(headers),
     )
+
+
+def _spillover(headers: Mapping[str, str]) -> dict[str, str]:
+    """What Azure says of a request that another deployment took over (WIRE §2.6)."""
+    if (
+        "x-ms-spillover-from-deployment" not in headers
+        and headers.get("x-ms-is-spilled-over", "").lower() != "true"
+    ):
+        return {}
+    return {name: headers[name] for name in _SPILLOVER_HEADERS if name in headers}

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-from pydantic import SecretStr
+from pydantic import Field
 
 from usagestream.adapter import Target
-from usagestream.config import Profile
+from usagestream.config import Profile, Secret, is_open, revealed
 from usagestream.errors import ConfigError
 
 from ._sdk import SdkAdapter
-from ._urls import host_of
+from ._tokens import CallableFetcher, TokenSource
+from ._urls import host_of, is_azure, shown_url, split_url
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI, OpenAI
@@ -24,11 +25,16 @@ DEFAULT_BASE_URL = "https://api.openai.com/v1"
 
 
 class OpenAIProfile(Profile, frozen=True):
-    """Who asks OpenAI, and where. What is `None` is taken from the SDK's environment variables."""
+    """Who asks OpenAI, and where. What is `None` is taken from the SDK's environment variables.
+
+    A `base_url` of an Azure resource works too, as its v1 surface: the path is supplied, records
+    say `azure`, and `AZURE_OPENAI_API_KEY` will do where there is no `OPENAI_API_KEY`.
+    """
 
     provider: Literal["openai"] = "openai"
-    api_key: SecretStr | None = None
-    """`OPENAI_API_KEY` if `None`."""
+    api_key: Secret | None = Field(default=None, repr=False)
+    """`OPENAI_API_KEY` if `None`. As a function, sync or async, it is called for every request that
+    does not come at the same time as another."""
     base_url: str | None = None
     """`OPENAI_BASE_URL` if `None`, and api.openai.com if that is not set."""
     organization: str | None = None
@@ -37,26 +43,40 @@ class OpenAIProfile(Profile, frozen=True):
     """`OPENAI_PROJECT_ID` if `None`."""
 
     required_variables: ClassVar[tuple[str, ...]] = ("OPENAI_API_KEY",)
+    variables: ClassVar[Mapping[str, str]] = {
+        "api_key": "OPENAI_API_KEY",
+        "base_url": "OPENAI_BASE_URL",
+        "organization": "OPENAI_ORG_ID",
+        "project": "OPENAI_PROJECT_ID",
+    }
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Self:
         """Make a profile of `OPENAI_API_KEY` and its companions."""
-        return cls(
-            name="openai",
-            api_key=_key(environ),
-            base_url=environ.get("OPENAI_BASE_URL") or None,
-            organization=environ.get("OPENAI_ORG_ID") or None,
-            project=environ.get("OPENAI_PROJECT_ID") or None,
-        )
+        profile = cls(name="openai").filled(environ)
+        profile.require_complete()
+        return profile
 
+    def filled(self, environ: Mapping[str, str]) -> Self:
+        """Take from the environment what this profile leaves open."""
+        profile = super().filled(environ)
+        if is_open(profile.api_key) and profile.is_at_azure:
+            # Never the other way round: a key of Azure's is not sent to anyone else.
+            azure = {"OPENAI_API_KEY": environ.get("AZURE_OPENAI_API_KEY", "")}
+            profile = profile.filled_in(azure, "api_key")
+        return profile
 
-def _key(environ: Mapping[str, str]) -> SecretStr:
-    key = environ.get("OPENAI_API_KEY")
-    if not key:
-        raise ConfigError(
-            "There is no OpenAI key: set OPENAI_API_KEY, or pass OpenAIProfile(api_key=...)."
-        )
-    return SecretStr(key)
+    @property
+    def is_at_azure(self) -> bool:
+        """Whether the address is that of an Azure resource."""
+        return self.base_url is not None and is_azure(self.base_url, "base_url")
+
+    def require_complete(self) -> None:
+        """Raise `ConfigError` where there is no key."""
+        if is_open(self.api_key):
+            raise ConfigError(
+                "There is no OpenAI key: set OPENAI_API_KEY, or pass OpenAIProfile(api_key=...)."
+            )
 
 
 class OpenAIAdapter(SdkAdapter):
@@ -66,22 +86,35 @@ class OpenAIAdapter(SdkAdapter):
     profile_type: ClassVar[type[Profile]] = OpenAIProfile
 
     def __init__(self, profile: OpenAIProfile, *, http_client: object = None) -> None:
+        profile = profile.filled(os.environ)
+        profile.require_complete()
         super().__init__(profile, http_client=http_client)
         self._profile = profile
-        self._key = (profile.api_key or _key(os.environ)).get_secret_value()
-        self._base_url = profile.base_url or os.environ.get("OPENAI_BASE_URL") or DEFAULT_BASE_URL
+        self._key = "" if callable(profile.api_key) else revealed(profile.api_key)
+        if callable(profile.api_key):
+            fetcher = CallableFetcher(profile.api_key, "The function that gives the key")
+            self._tokens = TokenSource(fetcher, self._who)
+        self._base_url = profile.base_url or DEFAULT_BASE_URL
+        if profile.is_at_azure:
+            self._base_url = _azure_v1(self._base_url)
         self._host = host_of(self._base_url, "base_url")
 
     def target(self, model: str) -> Target:
-        """Every model is at the one address."""
+        """Every model is at the one address. On an Azure resource its name is the deployment's."""
+        if self._profile.is_at_azure:
+            return Target(endpoint=self._host, deployment=model, provider=self._who)
         return Target(endpoint=self._host)
 
-    def _secrets(self) -> tuple[str, ...]:
-        return (self._key,)
+    @property
+    def _who(self) -> str:
+        return "azure" if self._profile.is_at_azure else self.provider
 
-    def _options(self) -> dict[str, object]:
+    def _key_secrets(self) -> tuple[str, ...]:
+        return (self._key,) if self._key else ()
+
+    def _options(self, token: Any) -> dict[str, Any]:
         return {
-            "api_key": self._key,
+            "api_key": token or self._key,
             "base_url": self._base_url,
             "organization": self._profile.organization,
             "project": self._profile.project,
@@ -91,9 +124,21 @@ class OpenAIAdapter(SdkAdapter):
     def _make_client(self) -> OpenAI:
         from openai import OpenAI
 
-        return OpenAI(**self._options())  # type: ignore[arg-type]
+        return OpenAI(**self._options(None if self._tokens is None else self._tokens.get))
 
     def _make_async_client(self) -> AsyncOpenAI:
         from openai import AsyncOpenAI
 
-        return AsyncOpenAI(**self._options())  # type: ignore[arg-type]
+        return AsyncOpenAI(**self._options(None if self._tokens is None else self._tokens.aget))
+
+
+def _azure_v1(base_url: str) -> str:
+    """The v1 address of an Azure resource, whose root alone is often given (WIRE §2.3, §3.2)."""
+    parts = split_url(base_url, "base_url")
+    before, marker, after = parts.path.partition("/openai")
+    if marker and after.rstrip("/") not in ("", "/v1", "/v1/chat/completions"):
+        raise ConfigError(
+            f"base_url is {shown_url(base_url)!r}, a classic address of Azure OpenAI: use provider "
+            '"azure", with it as the endpoint.'
+        )
+    return f"{parts.scheme}://{parts.netloc}{before.rstrip('/')}/openai/v1/"

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal, Protocol, cast, runtime_checkable
 from .chunk import Chunk
 from .config import Profile
 from .errors import ConfigError, StreamError
+from .record import UsageRequest
 
 __all__ = [
     "Adapter",
@@ -50,6 +51,8 @@ class Target:
     endpoint: str
     """Host, and port where it is not the default."""
     deployment: str | None = None
+    provider: str | None = None
+    """Who answers there, where the address shows that it is not the adapter's own provider."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +67,12 @@ class Head:
     """The model that answers, where a header says so."""
     api: Literal["chat", "responses"] = "chat"
     """Whose wire the body is in: that of the request."""
+    spillover: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Headers about a request that another deployment took over; empty otherwise."""
+    usage_request: UsageRequest | None = None
+    """Whether usage was asked for; `None` where the adapter does not say."""
+    reopenings: int = 0
+    """How often the request was sent anew, changed, because the provider refused it."""
 
 
 class ByteStream(Protocol):

@@ -84,10 +84,11 @@ class _Desk:
             raise TypeError("stream() needs messages=[...]")
         if on_leave not in ("close", "drain"):
             raise ValueError(f"on_leave must be 'close' or 'drain', not {on_leave!r}")
+        target = self._adapter.target(model)
         call = Call(
-            provider=self._adapter.provider,
+            provider=target.provider or self._adapter.provider,
             profile=self._profile_name,
-            target=self._adapter.target(model),
+            target=target,
             model=model,
             tags=dict(tags or {}),
             params=rest if api == "chat" else {**rest, "messages": _as_messages(rest)},

@@ -25,10 +25,11 @@ An exception of the SDK, of the HTTP client or of azure-core is always the `__ca
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .record import UsageRecord
+    from .record import UsageRecord, UsageRequest
 
 __all__ = [
     "AuthenticationError",
@@ -69,6 +70,11 @@ class ProviderError(UsageStreamError):
     `status` and `code` are `None` where there was no HTTP response or the body named none. `body`
     is the decoded error body (or its text), with known secrets masked.
     """
+
+    usage_request: UsageRequest | None = None
+    """Whether the refused request asked for usage; `None` where the adapter does not say."""
+    reopenings: int = 0
+    """How often the request was sent anew, changed, before this."""
 
     def __init__(
         self,
@@ -113,6 +119,10 @@ class BadRequestError(ProviderError):
 
 class ContentFilterError(BadRequestError):
     """The provider's content filter blocked the prompt."""
+
+    categories: Mapping[str, str] = MappingProxyType({})
+    """Severity by category for which it was blocked, or `detected`; empty where that is not said.
+    """
 
 
 class RateLimitError(ProviderError):

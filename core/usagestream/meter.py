@@ -161,6 +161,7 @@ class Meter:
             response_model=self._model or (head.response_model if head else None),
             response_id=self._response_id,
             request_ids=dict(_request_ids(head, error)),
+            **_request_facts(head or error),
             service_tier=self._service_tier,
             outcome=outcome,
             finish_reasons=self._finish_reasons,
@@ -284,6 +285,12 @@ def _request_ids(head: Head | None, error: BaseException | None) -> Mapping[str,
     if head is not None:
         return head.request_ids
     return error.request_ids if isinstance(error, ProviderError) else {}
+
+
+def _request_facts(said: Head | BaseException | None) -> dict[str, Any]:
+    """What became of the request for usage, by the response's head or by the refusal."""
+    names = ("spillover", "usage_request", "reopenings")
+    return {name: getattr(said, name) for name in names if hasattr(said, name)}
 
 
 def _recorded(error: BaseException, head: Head | None) -> RecordedError:

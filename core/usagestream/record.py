@@ -5,13 +5,17 @@ from __future__ import annotations
 import uuid
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, Field
 
 from .usage import Usage
 
-__all__ = ["Outcome", "RecordedError", "UsageRecord"]
+__all__ = ["Outcome", "RecordedError", "UsageRecord", "UsageRequest"]
+
+UsageRequest: TypeAlias = Literal["asked", "refused", "not_asked"]
+"""Whether the provider was asked to report usage: it was; it refused to be, now or before; or it
+was not, because the profile says so or the surface is known to refuse."""
 
 
 class Outcome(StrEnum):
@@ -73,6 +77,14 @@ class UsageRecord(BaseModel, frozen=True):
     request_ids: dict[str, str] = Field(default_factory=dict[str, str])
     """Ids to quote to the provider's support, by response header name: `x-request-id`, and
     Azure's `apim-request-id`."""
+    spillover: dict[str, str] = Field(default_factory=dict[str, str])
+    """Azure's headers about a request that another deployment served; empty otherwise."""
+    usage_request: UsageRequest | None = None
+    """`None` where no request was sent, where usage need not be asked for (the Responses API), or
+    by an adapter that does not say."""
+    reopenings: int = 0
+    """How often the request was sent anew without what was refused: the option that asks for
+    usage, or an expired token. The SDK's own retries are not counted."""
     service_tier: str | None = None
     """The tier that served the request, which may differ from the one asked for."""
 

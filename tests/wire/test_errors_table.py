@@ -149,7 +149,7 @@ def test_table(
     assert str(raised).startswith(f"openai refused the request ({status}")
     assert says in str(raised)
     assert raised.__cause__ is not None
-    assert raised.retry_after is None
+    assert raised.retry_after == (2 if "in 2 seconds" in str(raised) else None)
     (record,) = world.records
     assert record.request_ids == ids
     assert raised.record is record

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import os
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from usagestream.adapter import Target
-from usagestream.config import Profile
+from pydantic import SecretStr
+
+from usagestream.adapter import Request, Target
+from usagestream.config import Profile, is_open, revealed
+from usagestream.errors import ConfigError
 
 from .._sdk import SdkAdapter
-from ._profile import AzureProfile, require
-from ._surface import find_surface
+from .._tokens import CallableFetcher, Fetcher, TokenSource
+from .._usage_request import Withheld
+from ._clouds import cloud_of
+from ._credentials import CredentialFetcher, IdentityFetcher
+from ._profile import AzureProfile
+from ._surface import Surface, find_surface
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI, OpenAI
@@ -28,52 +36,112 @@ class AzureAdapter(SdkAdapter):
     profile_type: ClassVar[type[Profile]] = AzureProfile
 
     def __init__(self, profile: AzureProfile, *, http_client: object = None) -> None:
+        profile = profile.filled(os.environ)
+        profile.require_complete()
         super().__init__(profile, http_client=http_client)
-        environ = os.environ
-        self._deployments = profile.deployments
-        self._surface = find_surface(
-            profile.endpoint or require(environ, "AZURE_OPENAI_ENDPOINT", "endpoint"),
-            profile.api_version,
-            fallback=environ.get("OPENAI_API_VERSION"),
-        )
-        self._key = (
-            profile.api_key.get_secret_value()
-            if profile.api_key
-            else require(environ, "AZURE_OPENAI_API_KEY", "api_key")
-        )
+        self._profile = profile
+        self._surface = find_surface(profile.endpoint or "", profile.api_version)
+        self._key = ""
+        secret = profile.ad_token if is_open(profile.api_key) else profile.api_key
+        if isinstance(secret, str | SecretStr):
+            self._key = revealed(secret)
+        fetcher = _fetcher(profile, self._surface)
+        if fetcher is not None:
+            self._tokens = TokenSource(fetcher, self.provider)
 
     def target(self, model: str) -> Target:
-        """Every deployment is at the resource's one address."""
-        return Target(endpoint=self._surface.host, deployment=self._deployments.get(model, model))
+        """Every deployment is at the resource's one address.
 
-    def _secrets(self) -> tuple[str, ...]:
-        return (self._key,)
+        Raises `ConfigError` for a model that the profile does not know, where it is to know all, or
+        where its endpoint names a deployment that this model is not mapped to.
+        """
+        deployments = self._profile.deployments
+        deployment = deployments.get(model)
+        if deployment is None and self._profile.listed_models_only:
+            near = get_close_matches(model, deployments, n=1)
+            known = f"Did you mean {near[0]!r}?" if near else f"Listed: {', '.join(deployments)}."
+            raise ConfigError(f"No deployment is listed for the model {model!r}. {known}")
+        pasted = self._surface.deployment
+        if deployment is None and pasted not in (None, model):
+            raise ConfigError(
+                f"The endpoint names the deployment {pasted!r}, and the model {model!r} is not "
+                f"mapped to one: set deployments = {{ {model!r} = {pasted!r} }} if it is meant, or "
+                "leave the deployment out of the endpoint."
+            )
+        return Target(endpoint=self._surface.host, deployment=deployment or model)
 
-    def _classic_options(self) -> dict[str, Any]:
-        return {
+    def _key_secrets(self) -> tuple[str, ...]:
+        secret = revealed(self._profile.client_secret)
+        return tuple(each for each in (self._key, secret) if each)
+
+    def _known_refusal(self, request: Request) -> Withheld | None:
+        """WIRE §2.1 and §2.2: old api versions, and On Your Data, which only classic has."""
+        surface = self._surface
+        body = request.params.get("extra_body")
+        on_your_data = isinstance(body, dict) and "data_sources" in body
+        refuses = (on_your_data and not surface.is_v1) or not surface.takes_usage_request
+        return "stream_options" if refuses else None
+
+    def _classic_options(self, token: Any) -> dict[str, Any]:
+        options = {
             "azure_endpoint": self._surface.root,
             "api_version": self._surface.api_version,
-            "api_key": self._key,
             **self._client_options(),
         }
+        if token is not None:
+            return {**options, "azure_ad_token_provider": token}
+        kind = "azure_ad_token" if is_open(self._profile.api_key) else "api_key"
+        return {**options, kind: self._key}
 
-    def _v1_options(self) -> dict[str, Any]:
-        return {
-            "base_url": self._surface.v1_base_url,
-            "api_key": self._key,
-            **self._client_options(),
-        }
+    def _other_options(self, token: Any) -> dict[str, Any]:
+        """What the SDK's plain client is given, which sends a key as a bearer (WIRE §3.1)."""
+        surface = self._surface
+        options: dict[str, Any] = {"api_key": token or self._key, **self._client_options()}
+        if surface.is_v1:
+            return {**options, "base_url": surface.v1_base_url}
+        options["base_url"] = surface.models_base_url
+        options["default_query"] = {"api-version": surface.api_version}
+        if token is None and not is_open(self._profile.api_key):
+            from openai import Omit
+
+            headers = options.get("default_headers", {})
+            own = {"Authorization": Omit(), "api-key": self._key}
+            options["default_headers"] = {**own, **headers}
+        return options
+
+    @property
+    def _is_classic(self) -> bool:
+        return not self._surface.is_v1 and not self._surface.is_models
 
     def _make_client(self) -> OpenAI:
         from openai import AzureOpenAI, OpenAI
 
-        if self._surface.api_version is None:
-            return OpenAI(**self._v1_options())
-        return AzureOpenAI(**self._classic_options())
+        token = None if self._tokens is None else self._tokens.get
+        if self._is_classic:
+            return AzureOpenAI(**self._classic_options(token))
+        return OpenAI(**self._other_options(token))
 
     def _make_async_client(self) -> AsyncOpenAI:
         from openai import AsyncAzureOpenAI, AsyncOpenAI
 
-        if self._surface.api_version is None:
-            return AsyncOpenAI(**self._v1_options())
-        return AsyncAzureOpenAI(**self._classic_options())
+        token = None if self._tokens is None else self._tokens.aget
+        if self._is_classic:
+            return AsyncAzureOpenAI(**self._classic_options(token))
+        return AsyncOpenAI(**self._other_options(token))
+
+
+def _fetcher(profile: AzureProfile, surface: Surface) -> Fetcher | None:
+    """Where tokens come from; `None` for a key or a token that is given as text."""
+    credential = profile.credential
+    if credential is None or credential == "api-key":
+        secret = profile.api_key if is_open(profile.ad_token) else profile.ad_token
+        return (
+            CallableFetcher(secret, "The function that gives the key") if callable(secret) else None
+        )
+    cloud = cloud_of(surface, profile.authority)
+    scope = profile.scope or cloud.scope(surface)
+    if isinstance(credential, str):
+        return IdentityFetcher(profile, scope, cloud)
+    if hasattr(credential, "get_token") or hasattr(credential, "get_token_info"):
+        return CredentialFetcher(credential, scope, tenant_id=profile.tenant_id)
+    return CallableFetcher(credential, "The function that gives the token")

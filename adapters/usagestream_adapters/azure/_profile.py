@@ -2,54 +2,187 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar, Literal, Self
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Literal, Self, TypeAlias
 
-from pydantic import Field, SecretStr
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from usagestream.config import Profile
+from usagestream.config import Profile, Secret, SecretText, is_open
 from usagestream.errors import ConfigError
 
-__all__ = ["AzureProfile", "require"]
+from ._surface import names_version
+
+__all__ = ["AzureProfile", "CredentialKind"]
+
+CredentialKind = Literal[
+    "api-key", "entra", "managed-identity", "workload-identity", "client-secret", "azure-cli"
+]
+Credential: TypeAlias = CredentialKind | Callable[[], Any] | Any
+
+KINDS = CredentialKind.__args__  # type: ignore[attr-defined]
+
+# Set by whoever wants azure-identity to find a credential without being told in code.
+IDENTITY_VARIABLES = ("AZURE_TOKEN_CREDENTIALS", "AZURE_CLIENT_ID")
 
 
 class AzureProfile(Profile, frozen=True):
     """Which Azure OpenAI resource is asked, by which surface, and what its deployments are called.
 
-    What is `None` is taken from the SDK's environment variables.
+    What is `None` is taken from the environment. At most one of `api_key`, `ad_token` and a
+    `credential` may be given, and it beats the environment; there, `AZURE_OPENAI_AD_TOKEN` beats
+    `AZURE_OPENAI_API_KEY`, as in the openai SDK.
     """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
 
     provider: Literal["azure"] = "azure"
     endpoint: str | None = None
-    """The resource's address as the portal shows it; `AZURE_OPENAI_ENDPOINT` if `None`."""
+    """The resource's address as the portal shows it, or a gateway's before it;
+    `AZURE_OPENAI_ENDPOINT` if `None`."""
     api_version: str | None = None
     """`v1`, or a date such as `2024-10-21` for the classic surface. If `None`: `v1` for an endpoint
-    that ends in `/openai/v1`, else `OPENAI_API_VERSION`, else `v1`."""
-    api_key: SecretStr | None = None
-    """`AZURE_OPENAI_API_KEY` if `None`."""
+    that ends in `/openai/v1`, else the one in the endpoint, else `OPENAI_API_VERSION`, else
+    `v1`."""
+
+    api_key: Secret | None = Field(default=None, repr=False)
+    """`AZURE_OPENAI_API_KEY` if `None` and no other credential is given."""
+    ad_token: Secret | None = Field(default=None, repr=False)
+    """A token of Entra ID, used as it is; `AZURE_OPENAI_AD_TOKEN` if `None` and no other is given.
+    As a function it is called for every request that does not come at the same time as another."""
+    credential: Credential | None = Field(default=None, repr=False)
+    """How to get tokens of Entra ID: a kind by name, or in code a `TokenCredential` or
+    `AsyncTokenCredential` of azure-identity (closing it stays with you), or a function, sync or
+    async, that returns a token. Both kinds of client take all of them."""
+    client_id: str | None = None
+    """Which identity: of `client-secret` and `workload-identity`, where `None` is
+    `AZURE_CLIENT_ID`; or a user-assigned managed one, where `None` is the system-assigned one."""
+    tenant_id: str | None = None
+    """The directory to sign in to; `AZURE_TENANT_ID`, or the credential's own, if `None`."""
+    client_secret: SecretText | None = Field(default=None, repr=False)
+    """For `client-secret`; `AZURE_CLIENT_SECRET` if `None`."""
+    authority: str | None = None
+    """Who issues tokens, as an https address; `AZURE_AUTHORITY_HOST`, or that of the endpoint's
+    cloud, if `None`."""
+    scope: str | None = None
+    """The audience of tokens; that of the endpoint's cloud and surface if `None`."""
+    token_timeout: float = Field(default=10.0, gt=0)
+    """Seconds that one attempt to get a token may take."""
+
     deployments: Mapping[str, str] = Field(default_factory=dict[str, str])
     """Deployment by model name. A model that is not listed is the name of its deployment."""
+    listed_models_only: bool = False
+    """Whether a model that is not in `deployments` is refused before anything is sent."""
 
     required_variables: ClassVar[tuple[str, ...]] = (
         "AZURE_OPENAI_ENDPOINT",
         "AZURE_OPENAI_API_KEY",
     )
+    variables: ClassVar[Mapping[str, str]] = {
+        "endpoint": "AZURE_OPENAI_ENDPOINT",
+        "api_version": "OPENAI_API_VERSION",
+        "api_key": "AZURE_OPENAI_API_KEY",
+        "ad_token": "AZURE_OPENAI_AD_TOKEN",
+        "credential": "AZURE_TOKEN_CREDENTIALS or AZURE_CLIENT_ID",
+        "client_id": "AZURE_CLIENT_ID",
+        "tenant_id": "AZURE_TENANT_ID",
+        "client_secret": "AZURE_CLIENT_SECRET",
+        "authority": "AZURE_AUTHORITY_HOST",
+    }
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Self:
         """Make a profile of `AZURE_OPENAI_ENDPOINT` and its companions."""
-        return cls(
-            name="azure",
-            endpoint=require(environ, "AZURE_OPENAI_ENDPOINT", "endpoint"),
-            api_key=SecretStr(require(environ, "AZURE_OPENAI_API_KEY", "api_key")),
-        )
+        profile = cls(name="azure").filled(environ)
+        profile.require_complete()
+        return profile
+
+    @classmethod
+    def is_described_by(cls, environ: Mapping[str, str]) -> bool:
+        """Whether there is an endpoint and something to sign in with."""
+        alternatives = ("AZURE_OPENAI_API_KEY", "AZURE_OPENAI_AD_TOKEN", *IDENTITY_VARIABLES)
+        return bool(environ.get("AZURE_OPENAI_ENDPOINT")) and any(map(environ.get, alternatives))
+
+    @field_validator("credential")
+    @classmethod
+    def _is_a_credential(cls, value: Any) -> Any:
+        if isinstance(value, str) and value not in KINDS:
+            raise ValueError(f"must be one of {', '.join(KINDS)}")
+        if not isinstance(value, str) and value is not None and not is_credential(value):
+            raise ValueError(
+                "must be a kind of credential, a TokenCredential, or a function that gives a token"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _has_one_credential(self) -> Self:
+        given = [name for name in ("api_key", "ad_token") if not is_open(getattr(self, name))]
+        if self.credential is not None and not (
+            self.credential == "api-key" and "api_key" in given
+        ):
+            given.append(f"credential={_named(self.credential)}")
+        if len(given) > 1:
+            raise ConfigError(f"{' and '.join(given)} are given: keep one credential.")
+        if not is_open(self.client_secret) and self.credential != "client-secret":
+            raise ConfigError('client_secret is given: set credential = "client-secret" to use it.')
+        return self
+
+    def filled(self, environ: Mapping[str, str]) -> Self:
+        """Take from the environment what this profile leaves open; see the class."""
+        profile = self.filled_in(environ, "endpoint")
+        if profile.endpoint and not names_version(profile.endpoint):
+            profile = profile.filled_in(environ, "api_version")
+        kind = profile.credential
+        if kind is None and is_open(profile.api_key) and is_open(profile.ad_token):
+            profile = profile.filled_in(environ, "ad_token")
+            if profile.ad_token is None:
+                profile = profile.filled_in(environ, "api_key")
+            if is_open(profile.api_key) and is_open(profile.ad_token):
+                kind = "entra" if any(map(environ.get, IDENTITY_VARIABLES)) else None
+                profile = profile.model_copy(update={"credential": kind})
+        elif kind == "api-key":
+            profile = profile.filled_in(environ, "api_key")
+        if not isinstance(kind, str) or kind == "api-key":
+            return profile
+        profile = profile.filled_in(environ, "authority")
+        if kind in ("client-secret", "workload-identity"):
+            profile = profile.filled_in(environ, "client_id", "tenant_id")
+        if kind == "client-secret":
+            profile = profile.filled_in(environ, "client_secret")
+        return profile
+
+    def require_complete(self) -> None:
+        """Raise `ConfigError`, naming field and variable, where an endpoint or a key is missing."""
+        if is_open(self.endpoint):
+            raise _missing("endpoint")
+        if self.credential is None or self.credential == "api-key":
+            if is_open(self.api_key) and is_open(self.ad_token):
+                raise _missing("api_key", ', or credential="entra" to use an identity')
+        elif self.credential == "client-secret":
+            for field in ("tenant_id", "client_id", "client_secret"):
+                if is_open(getattr(self, field)):
+                    raise _missing(field)
 
 
-def require(environ: Mapping[str, str], variable: str, field: str) -> str:
-    """Read a variable that must be set. Raises `ConfigError`, naming it and its field."""
-    value = environ.get(variable)
-    if not value:
-        raise ConfigError(
-            f"Azure OpenAI has no {field}: set {variable}, or pass AzureProfile({field}=...)."
-        )
-    return value
+def is_credential(value: object) -> bool:
+    """Whether tokens can be had from this: by azure-core's protocols, or by calling it."""
+    methods = (getattr(value, name, None) for name in ("get_token", "get_token_info"))
+    return callable(value) or any(callable(method) for method in methods)
+
+
+def is_async_credential(value: object) -> bool:
+    """Whether its `get_token` belongs on an event loop."""
+    method = getattr(value, "get_token_info", None) or getattr(value, "get_token", None)
+    return inspect.iscoroutinefunction(method)
+
+
+def _named(credential: object) -> str:
+    return repr(credential) if isinstance(credential, str) else type(credential).__name__
+
+
+def _missing(field: str, otherwise: str = "") -> ConfigError:
+    variable = AzureProfile.variables[field]
+    return ConfigError(
+        f"Azure OpenAI has no {field}: set {variable}, or pass AzureProfile({field}=...)"
+        f"{otherwise}."
+    )

@@ -1,17 +1,24 @@
-"""Where an Azure OpenAI resource answers, and how: the classic surface or v1."""
+"""Where an Azure OpenAI resource answers, and how: the classic surface, v1, or model inference."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Final
+from urllib.parse import parse_qs, unquote
 
 from usagestream.errors import ConfigError
 
-from .._urls import host_of, split_url
+from .._urls import host_of, shown_url, split_url
 
-__all__ = ["Surface", "find_surface"]
+__all__ = ["Surface", "find_surface", "names_version"]
 
 _DATED = re.compile(r"\d{4}-\d{2}-\d{2}(-preview)?")
+_PROJECT = re.compile(r"/api/projects/[^/]+/?$")
+_MODELS = re.compile(r"/models(/chat(/completions)?)?/?$")
+_DEPLOYMENT = re.compile(r"/deployments/([^/]+)")
+
+_FIRST_WITH_USAGE: Final = "2024-09-01"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,39 +30,79 @@ class Surface:
     host: str
     api_version: str | None
     """A dated api version on the classic surface; `None` on v1, which refuses one."""
+    deployment: str | None = None
+    """The deployment that the endpoint names, where it was pasted with one."""
+    is_models: bool = False
+    """Whether this is Foundry's model inference, at `/models` (WIRE §2.3)."""
 
     @property
     def v1_base_url(self) -> str:
         return f"{self.root}/openai/v1/"
 
+    @property
+    def models_base_url(self) -> str:
+        return f"{self.root}/models/"
+
+    @property
+    def is_v1(self) -> bool:
+        return self.api_version is None
+
+    @property
+    def takes_usage_request(self) -> bool:
+        """Whether `stream_options` can be asked for: not before 2024-09-01-preview (WIRE §2.1).
+
+        That is about the classic surface: model inference took it with an older date (WIRE §2.9).
+        """
+        version = self.api_version
+        return version is None or self.is_models or version[:10] >= _FIRST_WITH_USAGE
+
 
 def find_surface(endpoint: str, api_version: str | None, *, fallback: str | None = None) -> Surface:
     """Read an endpoint as users paste it.
 
-    It may end in a slash, `/openai`, `/openai/v1` or the rest of a request's address. What stands
-    before `/openai`, a gateway's prefix, is kept. An api version that was not given is v1 for a v1
-    address, else the `fallback`, else v1.
+    It may end in a slash, `/openai`, `/openai/v1`, `/models`, `/api/projects/NAME`, or the rest of
+    a request's address, query included. What stands before `/openai`, a gateway's prefix, is kept.
+    An api version that was not given is v1 for a v1 address, else the one in the address, else the
+    `fallback`, else v1.
 
     Raises `ConfigError` for an api version that is neither `v1` nor a date, and for a date given
     together with a v1 address.
     """
     parts = split_url(endpoint, "endpoint")
     before, marker, after = parts.path.partition("/openai")
-    path = before if marker and after[:1] in ("", "/") else parts.path
-    is_v1 = marker != "" and re.match(r"/v1(/|$)", after) is not None
-    version = api_version or (None if is_v1 else fallback) or "v1"
-    if version != "v1":
-        if not _DATED.fullmatch(version):
-            raise ConfigError(
-                f"api_version must be 'v1' or a date such as '2024-10-21', not {version!r}"
-            )
-        if is_v1:
-            raise ConfigError(
-                f"The endpoint {endpoint!r} is a v1 address, which takes no dated api version: "
-                "set api_version to 'v1', or leave /v1 out of the endpoint"
-            )
+    if not marker or after[:1] not in ("", "/"):
+        before, marker, after = parts.path, "", ""
+    is_v1 = re.match(r"/v1(/|$)", after) is not None
+    is_models = not marker and _MODELS.search(before) is not None
+    pasted = parse_qs(parts.query).get("api-version", [None])[0]
+    version = api_version or (None if is_v1 else pasted or fallback) or "v1"
+    if version != "v1" and not _DATED.fullmatch(version):
+        raise ConfigError(
+            f"api_version must be 'v1' or a date such as '2024-10-21', not {version!r}"
+        )
+    if version != "v1" and is_v1:
+        raise ConfigError(
+            f"The endpoint {shown_url(endpoint)!r} is a v1 address, which takes no dated api "
+            "version: set api_version to 'v1', or leave /v1 out of the endpoint"
+        )
+    if version == "v1" and is_models:
+        raise ConfigError(
+            f"The endpoint {shown_url(endpoint)!r} is that of model inference, which takes a dated "
+            "api version: set api_version to '2024-05-01-preview', or leave /models out of the "
+            "endpoint to use v1"
+        )
+    named = _DEPLOYMENT.match(after)
+    path = _MODELS.sub("", before) if is_models else _PROJECT.sub("", before)
     return Surface(
         root=f"{parts.scheme}://{parts.netloc}{path.rstrip('/')}",
         host=host_of(endpoint, "endpoint"),
         api_version=None if version == "v1" else version,
+        deployment=unquote(named[1]) if named else None,
+        is_models=is_models,
     )
+
+
+def names_version(endpoint: str) -> bool:
+    """Whether the address alone decides the api version."""
+    surface = find_surface(endpoint, None, fallback="0000-00-00")
+    return surface.api_version != "0000-00-00"
