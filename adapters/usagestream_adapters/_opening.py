@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -80,10 +80,12 @@ class Opening:
             self._withheld = memory.get(self._key)
             self.usage_request = "refused" if self._withheld else "asked"
 
-    def params(self) -> dict[str, Any]:
+    def params(self, headers: Mapping[str, str]) -> dict[str, Any]:
         """The keyword arguments of the SDK's `create`, made without touching the caller's."""
         params: dict[str, Any] = {**self._request.params, "stream": True}
         params["model"] = self._target.deployment or self._request.model
+        if headers:
+            params["extra_headers"] = {**headers, **(params.get("extra_headers") or {})}
         if self.usage_request is None:
             return params
         asked: Any = params.pop("stream_options", None)
@@ -145,7 +147,8 @@ class Opening:
             return False
         if error.status != 401 or not isinstance(error, AuthenticationError):
             return False
-        sent: str = exc.response.request.headers.get("authorization", "")
+        headers = exc.response.request.headers
+        sent: str = headers.get("api-key") or headers.get("authorization", "")
         self._renewed = True
         if not self._tokens.renew(sent.removeprefix("Bearer ")):
             return False

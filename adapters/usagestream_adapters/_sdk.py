@@ -46,6 +46,8 @@ class SdkAdapter:
         self._http_client = http_client
         self._memory = RefusalMemory()
         self._tokens: TokenSource | None = None
+        self._keys: TokenSource | None = None
+        """Gives the header `api-key`, where the SDK would not ask a function for it."""
 
     def _make_client(self) -> OpenAI:
         raise NotImplementedError
@@ -109,13 +111,19 @@ class SdkAdapter:
             tokens=self._tokens,
         )
 
+    def _request_headers(self, key: str | None) -> dict[str, Any]:
+        """Headers to send with one request, below the caller's own. `key` is what `_keys` gave."""
+        return {} if key is None else {"api-key": key}
+
     def open(self, request: Request) -> SdkByteStream:
         """Send the request; see `usagestream.adapter.Adapter.open`."""
         opening = self._opening(request)
         create = _asking(self._client, request)
         while True:
             try:
-                body = SdkByteStream(create(**opening.params()))
+                key = None if self._keys is None else self._keys.get()
+                params = opening.params(self._request_headers(key))
+                body = SdkByteStream(create(**params))
             except Exception as exc:  # noqa: BLE001 - sorted out, and raised again, by _refused
                 self._refused(exc, opening)
             else:
@@ -128,7 +136,9 @@ class SdkAdapter:
         create = _asking(self._async_client, request)
         while True:
             try:
-                manager = create(**opening.params())
+                key = None if self._keys is None else await self._keys.aget()
+                params = opening.params(self._request_headers(key))
+                manager = create(**params)
                 body = SdkAsyncByteStream(manager, await manager.__aenter__())
             except Exception as exc:  # noqa: BLE001 - sorted out, and raised again, by _refused
                 self._refused(exc, opening)

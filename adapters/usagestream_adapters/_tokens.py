@@ -66,6 +66,10 @@ class Fetcher(Protocol):
         """Say what failed and what to do, without secrets."""
         ...
 
+    def close(self) -> None:
+        """Let connections go that are not the caller's."""
+        ...
+
 
 class CallableFetcher:
     """A function of the caller's that gives a key or a token, and caches it if need be."""
@@ -90,6 +94,9 @@ class CallableFetcher:
 
     def forget(self) -> None:
         """The function is asked again anyway."""
+
+    def close(self) -> None:
+        """There is nothing of ours to close."""
 
     def explain(self, exc: Exception) -> str:
         # The text of a caller's own exception may hold anything: it stays in the cause.
@@ -167,7 +174,8 @@ class TokenSource:
         return True
 
     def close(self) -> None:
-        """Stop the private event loop, if one was needed."""
+        """Let connections go, and stop the private event loop if one was needed."""
+        self._fetcher.close()
         self._loop.stop()
 
     def _fetch(self) -> Token:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ._profiles_command import profiles
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -111,6 +113,9 @@ def emulate(host: str, port: int) -> None:
     from .emulator import Emulator
 
     Emulator(host=host, port=port).serve_forever(_show_addresses)
+
+
+main.add_command(profiles)
 
 
 def _console(*, stderr: bool = False) -> Console:

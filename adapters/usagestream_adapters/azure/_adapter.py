@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from pydantic import SecretStr
 
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from openai import AsyncOpenAI, OpenAI
 
 __all__ = ["AzureAdapter"]
+
+ClientT = TypeVar("ClientT")
+
+FETCHED = "fetched for each request"
 
 
 class AzureAdapter(SdkAdapter):
@@ -48,6 +53,9 @@ class AzureAdapter(SdkAdapter):
         fetcher = _fetcher(profile, self._surface)
         if fetcher is not None:
             self._tokens = TokenSource(fetcher, self.provider)
+            if not is_open(profile.api_key) and not self._surface.is_v1:
+                # Version 2 of the SDK asks a function for a bearer only.
+                self._keys = self._tokens
 
     def target(self, model: str) -> Target:
         """Every deployment is at the resource's one address.
@@ -88,10 +96,11 @@ class AzureAdapter(SdkAdapter):
             "api_version": self._surface.api_version,
             **self._client_options(),
         }
+        if not is_open(self._profile.api_key):
+            return {**options, "api_key": self._key or FETCHED}
         if token is not None:
             return {**options, "azure_ad_token_provider": token}
-        kind = "azure_ad_token" if is_open(self._profile.api_key) else "api_key"
-        return {**options, kind: self._key}
+        return {**options, "azure_ad_token": self._key}
 
     def _other_options(self, token: Any) -> dict[str, Any]:
         """What the SDK's plain client is given, which sends a key as a bearer (WIRE §3.1)."""
@@ -101,13 +110,17 @@ class AzureAdapter(SdkAdapter):
             return {**options, "base_url": surface.v1_base_url}
         options["base_url"] = surface.models_base_url
         options["default_query"] = {"api-version": surface.api_version}
-        if token is None and not is_open(self._profile.api_key):
+        if not is_open(self._profile.api_key):
+            options["api_key"] = self._key or FETCHED
+        return options
+
+    def _request_headers(self, key: str | None) -> dict[str, Any]:
+        headers = super()._request_headers(key)
+        if self._surface.is_models and not is_open(self._profile.api_key):
             from openai import Omit
 
-            headers = options.get("default_headers", {})
-            own = {"Authorization": Omit(), "api-key": self._key}
-            options["default_headers"] = {**own, **headers}
-        return options
+            headers = {"api-key": key or self._key, "Authorization": Omit()}
+        return headers
 
     @property
     def _is_classic(self) -> bool:
@@ -118,7 +131,8 @@ class AzureAdapter(SdkAdapter):
 
         token = None if self._tokens is None else self._tokens.get
         if self._is_classic:
-            return AzureOpenAI(**self._classic_options(token))
+            options = self._classic_options(token)
+            return _as_told(AzureOpenAI(**options), options)
         return OpenAI(**self._other_options(token))
 
     def _make_async_client(self) -> AsyncOpenAI:
@@ -126,8 +140,15 @@ class AzureAdapter(SdkAdapter):
 
         token = None if self._tokens is None else self._tokens.aget
         if self._is_classic:
-            return AsyncAzureOpenAI(**self._classic_options(token))
+            options = self._classic_options(token)
+            return _as_told(AsyncAzureOpenAI(**options), options)
         return AsyncOpenAI(**self._other_options(token))
+
+
+def _as_told(client: ClientT, options: Mapping[str, Any]) -> ClientT:
+    """The SDK's version 2 prefers AZURE_OPENAI_AD_TOKEN to what it is given: take that back."""
+    vars(client)["_azure_ad_token"] = options.get("azure_ad_token")
+    return client
 
 
 def _fetcher(profile: AzureProfile, surface: Surface) -> Fetcher | None:

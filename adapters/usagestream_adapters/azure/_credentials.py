@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["CredentialFetcher", "IdentityFetcher"]
 
 _ADVICE: Final = (
-    (r"AADSTS(90002|900023|500011|700016)",
+    (r"AADSTS(90002|900023|500011|700016)|Unable to get authority",
      "Check tenant_id and client_id: the application must be registered in that tenant."),
     (r"AADSTS70002\d\d", "Check client_secret: it is wrong, or has expired."),
     (r"AADSTS53\d\d\d", "A conditional access policy of the tenant forbids it: ask its admin."),
@@ -66,6 +66,9 @@ class CredentialFetcher:
     def forget(self) -> None:
         """The credential is the caller's: it decides what it keeps."""
 
+    def close(self) -> None:
+        """The credential is the caller's to close."""
+
     def explain(self, exc: Exception) -> str:
         """Say what azure-identity said, which names the credentials it tried."""
         kind = type(self._credential).__name__
@@ -90,7 +93,12 @@ class IdentityFetcher(CredentialFetcher):
 
     def forget(self) -> None:
         """Drop the credential and the tokens in its cache."""
+        self.close()
         self._credential = self._make()
+
+    def close(self) -> None:
+        """Close the connections to the authority; the credential opens new ones if asked again."""
+        self._credential.close()
 
 
 def _token(given: Any) -> Token:
