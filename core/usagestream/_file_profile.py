@@ -11,7 +11,7 @@ from pydantic import SecretStr, ValidationError
 
 from ._profile_file import ProfileFile, suggestion
 from .adapter import installed_providers, load_adapter_type
-from .config import Profile, secret_fields
+from .config import Profile, mapping_fields, secret_fields
 from .errors import ConfigError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def make_profile(file: ProfileFile, name: str, environ: Mapping[str, str]) -> Pr
             f"{file.place('profiles', name, 'name')} cannot be set: the profile's name is that of "
             "its table."
         )
-    secret = secret_fields(profile_type)
+    secret, mappings = secret_fields(profile_type), mapping_fields(profile_type)
     values: dict[str, Any] = {}
     for key, value in table.items():
         reader = _Reader(file, ("profiles", name, key), environ)
@@ -44,7 +44,8 @@ def make_profile(file: ProfileFile, name: str, environ: Mapping[str, str]) -> Pr
         elif key == "headers" and isinstance(value, dict):
             values[key] = reader.headers(cast("dict[str, Any]", value))
         else:
-            values[key] = reader.plain(value)
+            # In a mapping `env` may be anybody's key.
+            values[key] = value if key in mappings else reader.plain(value)
     try:
         return profile_type.model_validate({**values, "name": name})
     except ConfigError as exc:

@@ -89,8 +89,9 @@ def line_of(text: str, keys: tuple[str, ...]) -> int | None:
             if not equals or left.lstrip().startswith("#"):
                 continue
             here = table + _keys(left)
-        if len(here) > deepest and here == keys[: len(here)]:
-            deepest, found = len(here), number
+        common = min(len(here), len(keys))
+        if common > deepest and here[:common] == keys[:common]:
+            deepest, found = common, number
     return found
 
 

@@ -13,6 +13,7 @@ __all__ = [
     "Secret",
     "SecretText",
     "is_open",
+    "mapping_fields",
     "revealed",
     "secret_fields",
 ]
@@ -111,10 +112,20 @@ def secret_fields(profile_type: type[Profile]) -> frozenset[str]:
     )
 
 
+def mapping_fields(profile_type: type[Profile]) -> frozenset[str]:
+    """The names of the fields that are mappings."""
+    fields = profile_type.model_fields.items()
+    return frozenset(name for name, field in fields if _is_mapping(field.annotation))
+
+
 def _holds_secret(annotation: Any) -> bool:
     """Whether a secret is among the alternatives; a mapping to secrets is something else."""
-    arguments = getattr(annotation, "__args__", ())
+    if annotation is SecretStr:
+        return True
+    alternatives = getattr(annotation, "__args__", ())
+    return not _is_mapping(annotation) and any(_holds_secret(each) for each in alternatives)
+
+
+def _is_mapping(annotation: Any) -> bool:
     origin = getattr(annotation, "__origin__", None)
-    if origin is not None and isinstance(origin, type) and issubclass(origin, Mapping):
-        return False
-    return annotation is SecretStr or any(_holds_secret(each) for each in arguments)
+    return isinstance(origin, type) and issubclass(origin, Mapping)

@@ -30,12 +30,12 @@ class ClosingWorld(World):
         **params: Any,
     ) -> _UsageStream:
         asked = params or ASK
-        client = next((made for known, made in self._clients if known is profile), None)
+        client: Any = next((made for known, made in self._clients if known is profile), None)
         if client is None:
-            kind = Client if self._runner is None else AsyncClient
+            kind: Any = Client if self._runner is None else AsyncClient
             client = kind(profile, on_record=self.records.append, http_client=http_client)
             self._clients.append((profile, client))
-        stream = client.stream(tags=tags, **asked)
+        stream: Any = client.stream(tags=tags, **asked)
         return stream if self._runner is None else Blocking(stream, self._runner)
 
     def close(self) -> None:

@@ -54,7 +54,8 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext,
     path = str(tmp_path_factory.mktemp("ca") / "ca.pem")
     ca.cert_pem.write_to_path(path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    ca.issue_cert("localhost").configure_cert(context)
+    certificate: Any = ca.issue_cert("localhost")
+    certificate.configure_cert(context)
     return context, path
 
 

@@ -10,7 +10,7 @@ import stat
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -348,7 +348,7 @@ def test_no_azure_cli(
 
 
 @contextmanager
-def silent_port() -> Iterator[str]:
+def silent_port() -> Generator[str]:
     """A port that takes connections and says nothing."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"

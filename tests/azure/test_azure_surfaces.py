@@ -177,7 +177,8 @@ def test_azures_own_domains(url: str, azure: bool) -> None:
 
 def adapter(**fields: Any) -> AzureAdapter:
     """An adapter of this profile."""
-    return AzureAdapter(AzureProfile(**{"endpoint": ROOT, "api_key": "k" * 12, **fields}))
+    given: dict[str, Any] = {"endpoint": ROOT, "api_key": "k" * 12, **fields}
+    return AzureAdapter(AzureProfile(**given))
 
 
 def test_a_model_that_is_not_listed_names_its_deployment() -> None:
@@ -201,7 +202,7 @@ def test_a_closed_map_refuses_before_any_request(
         deployments={"gpt-4o-mini": "mini", "o3": "o3"},
     )  # fmt: skip
     with pytest.raises(ConfigError, match=says):
-        world.stream(profile, **{**ASK, "model": model})
+        world.stream(profile, model=model, messages=ASK["messages"])
     assert server.requests == []
 
 

@@ -21,13 +21,13 @@ MESSAGES = ASK["messages"]
 
 def azure(server: Emulator, **more: Any) -> AzureProfile:
     """A profile of the emulator's Azure."""
-    fields = {"api_key": "refusal-suite-key", "max_retries": 0, **more}
+    fields: dict[str, Any] = {"api_key": "refusal-suite-key", "max_retries": 0, **more}
     return AzureProfile(endpoint=server.azure_endpoint, **fields)
 
 
 def openai(server: Emulator, **more: Any) -> OpenAIProfile:
     """A profile of the emulator as a server that speaks OpenAI's wire."""
-    fields = {"api_key": "refusal-suite-key", "max_retries": 0, **more}
+    fields: dict[str, Any] = {"api_key": "refusal-suite-key", "max_retries": 0, **more}
     return OpenAIProfile(base_url=server.openai_base_url, **fields)
 
 
@@ -158,7 +158,7 @@ def test_each_deployment_is_remembered_for_itself(world: World, server: Emulator
     server.script(Scenario(stream_options_refused="unknown_parameter"))
     profile = azure(server)
     world.stream(profile).drain()
-    world.stream(profile, **{**ASK, "model": "other"}).drain()
+    world.stream(profile, model="other", messages=MESSAGES).drain()
     assert options_sent(server)[2] == {"include_usage": True}
     assert world.records[1].usage_request == "asked"
 
