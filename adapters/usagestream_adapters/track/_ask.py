@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-__all__ = ["Asking", "body_of", "is_refusal"]
+__all__ = ["Asking", "body_of"]
 
 _FIRST_VERSION: Final = "2024-09-01"
 """The first dated api version of Azure that takes `stream_options` (WIRE §2.1)."""
@@ -18,15 +18,6 @@ _FIRST_VERSION: Final = "2024-09-01"
 def body_of(options: Any) -> dict[str, Any]:
     """The body a request will have: its JSON, with the caller's `extra_body` over it."""
     return {**options.json_data, **(options.extra_json or {})}
-
-
-def is_refusal(status: int, body: str) -> bool:
-    """Whether an error says that `stream_options` is not taken.
-
-    Azure says so in at least five ways, one of them without an error envelope, so that only the
-    status and the name are looked at (WIRE §2.2).
-    """
-    return status in (400, 422) and "stream_options" in body
 
 
 class Asking:

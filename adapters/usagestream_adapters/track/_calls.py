@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from usagestream.totals import also_to_totals
 
+from .._usage_request import refused_option
 from ._account import Account, Facts, hand_over
-from ._ask import Asking, body_of, is_refusal
+from ._ask import Asking, body_of
 from ._http import current_account
 from ._place import endpoint_of, find_place
 
@@ -116,7 +117,10 @@ class Tracker:
 
     def _asked_too_much(self, opening: _Opening, exc: Any) -> bool:
         """Whether the call was refused for what we added to it, and is to be made without."""
-        if not opening.asks_more or not is_refusal(exc.status_code, exc.response.text):
+        conversation = body_of(opening.options).get("messages")
+        if not opening.asks_more:
+            return False
+        if refused_option(exc.status_code, exc.response.text, conversation) is None:
             return False
         self._asking.refused(opening.place)
         opening.account.hides_usage = False
