@@ -1,5 +1,19 @@
 """Adapters for usagestream: everything that talks to a provider, or to the outside at all."""
 
-from ._chat_wire import ChatDecoder
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ._chat_wire import ChatDecoder
 
 __all__ = ["ChatDecoder"]
+
+
+def __getattr__(name: str) -> object:
+    # On use, since the pytest plugin imports this package in every run of pytest.
+    if name == "ChatDecoder":
+        from ._chat_wire import ChatDecoder
+
+        return ChatDecoder
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -153,6 +153,7 @@ class _Running:
             log_config=None,
             proxy_headers=False,
             server_header=False,
+            headers=[("server", "usagestream-emulator")],  # A recording tells by it who answered.
         )
         self._server = _Server(config)
         self._thread = threading.Thread(target=self._run, name="usagestream-emulator", daemon=True)

@@ -1,0 +1,264 @@
+"""Scrubbing one exchange, and looking for what scrubbing cannot take out."""
+
+# JSON and vcrpy's objects have no static types; pyright makes dict[Unknown, Unknown] of an Any that
+# was checked to be a dict.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+import json
+import re
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+
+from ._addresses import canonical
+from ._secrets import SECRET_FIELD, Secrets, Sighting, excerpt
+
+__all__ = ["Leak", "clean_request", "clean_response", "leaks", "note_request", "note_response"]
+
+_KEPT_OF_REQUEST: Final = frozenset({"content-type"})
+_KEPT_OF_RESPONSE: Final = frozenset(
+    {
+        "apim-request-id",
+        "content-encoding",
+        "content-type",
+        "openai-processing-ms",
+        "openai-version",
+        "retry-after",
+        "retry-after-ms",
+        "x-ms-served-model",
+        "x-request-id",
+        "x-should-retry",
+    }
+)
+_KEPT_PREFIXES: Final = ("x-ratelimit-limit-", "x-ratelimit-remaining-", "x-ratelimit-reset-")
+_SECRET_PARAMETER: Final = re.compile(
+    rf"(?:{SECRET_FIELD.pattern}|code|key|sig|token)", re.IGNORECASE
+)
+_BITS: Final = {"gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
+_ESCAPE: Final = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|(/))")
+_LINE_END: Final = re.compile(r"\r\n|\n|\r")
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """A secret that is still there, and where."""
+
+    where: str
+    sighting: Sighting
+
+    def __str__(self) -> str:
+        return f"{self.where} holds {self.sighting.kind} ({excerpt(self.sighting.value)})"
+
+
+def note_request(request: Any, secrets: Secrets) -> None:
+    """Learn the credentials that a request carries."""
+    parts = urlsplit(request.uri)
+    secrets.add(parts.password or "", "the password in the address")
+    for name, value in _secret_headers(request.headers):
+        secrets.add(value, f"the value of the header {name}")
+    for name, value in parse_qsl(parts.query):
+        if _SECRET_PARAMETER.fullmatch(name):
+            secrets.add(value, f"the value of the query's {name}")
+
+
+def note_response(response: Mapping[str, Any], secrets: Secrets) -> None:
+    """Learn the cookies and the identities that a response carries."""
+    for name, value in _secret_headers(response["headers"]):
+        secrets.add(value, f"the value of the header {name}")
+
+
+def _secret_headers(headers: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, values in headers.items():
+        lowered = str(name).lower()
+        if not SECRET_FIELD.fullmatch(lowered):
+            continue
+        for value in _texts(values):
+            yield from ((lowered, secret) for secret in _secret_parts(lowered, value))
+
+
+def _secret_parts(name: str, value: str) -> list[str]:
+    """What is secret in a header: no scheme, no attribute of a cookie, no ordinary word."""
+    if name.endswith("cookie"):
+        pairs = value.split(";", 1)[:1] if name == "set-cookie" else value.split(";")
+        return [pair.partition("=")[2].strip() for pair in pairs]
+    if name.startswith("openai-"):
+        return [] if value.isalpha() else [value]
+    scheme, _, credential = value.partition(" ")
+    return [credential.strip() or scheme]
+
+
+def clean_request(request: Any, secrets: Secrets) -> Any:
+    """Give a request as it may be kept: no credential, no resource, `content-type` only."""
+    headers = _kept(request.headers, _KEPT_OF_REQUEST, secrets)
+    encoding = _named(request.headers, "content-encoding")
+    body = request.body_bytes
+    if isinstance(body, dict):  # vcrpy's recorder of aiohttp keeps what JSON is made of.
+        body = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    if body is not None:
+        body, undone = _decompressed(bytes(body), encoding)
+        body = _scrubbed(body, secrets)
+        if not undone:
+            headers["content-encoding"] = encoding
+    flat = {name: value[0] for name, value in headers.items()}
+    return type(request)(request.method, clean_uri(request.uri, secrets), body, flat)
+
+
+def clean_response(response: Mapping[str, Any], secrets: Secrets) -> dict[str, Any]:
+    """Give a response as it may be kept, its body decompressed."""
+    headers = _kept(response["headers"], _KEPT_OF_RESPONSE, secrets)
+    body = response["body"]["string"]
+    if isinstance(body, str):
+        body = body.encode()
+    body, undone = _decompressed(body or b"", headers.get("content-encoding", []))
+    if undone:
+        headers.pop("content-encoding", None)
+    kept: dict[str, Any] = {
+        **response,
+        "headers": headers,
+        "body": {"string": _scrubbed(body, secrets)},
+    }
+    kept["status"] = {**response["status"]}
+    kept["status"]["message"] = secrets.scrub(str(response["status"].get("message") or ""))
+    if "url" in kept:  # vcrpy's recorder of aiohttp keeps the address here too.
+        kept["url"] = clean_uri(str(kept["url"]), secrets)
+    return kept
+
+
+def clean_uri(uri: str, secrets: Secrets) -> str:
+    """Give an address as it may be kept."""
+    parts = urlsplit(uri)
+    scheme, netloc = canonical(parts)
+    query = parts.query
+    pairs = parse_qsl(query, keep_blank_values=True)
+    if any(_SECRET_PARAMETER.fullmatch(name) for name, _ in pairs):
+        query = urlencode(
+            [
+                (name, "EXAMPLE" if _SECRET_PARAMETER.fullmatch(name) else value)
+                for name, value in pairs
+            ]
+        )
+    return secrets.scrub(urlunsplit((scheme, netloc, parts.path, query, "")))
+
+
+def _kept(
+    headers: Mapping[str, Any], names: frozenset[str], secrets: Secrets
+) -> dict[str, list[str]]:
+    lowered = ((str(name).lower(), values) for name, values in headers.items())
+    return {
+        name: [secrets.scrub(value) for value in _texts(values)]
+        for name, values in lowered
+        if name in names or (names is _KEPT_OF_RESPONSE and name.startswith(_KEPT_PREFIXES))
+    }
+
+
+def _named(headers: Mapping[str, Any], wanted: str) -> list[str]:
+    found = (values for name, values in headers.items() if str(name).lower() == wanted)
+    return [value for values in found for value in _texts(values)]
+
+
+def _texts(values: Any) -> list[str]:
+    """The values of a header, however a recorder keeps them."""
+    listed: Iterable[Any] = values if isinstance(values, list | tuple) else [values]
+    return [value.decode("latin-1") if isinstance(value, bytes) else str(value) for value in listed]
+
+
+def _decompressed(body: bytes, encodings: list[str]) -> tuple[bytes, bool]:
+    """Undo a compression, and say whether that could be done. A cut body gives what there is."""
+    names = [name.strip().lower() for value in encodings for name in value.split(",")]
+    if not body or not [name for name in names if name not in ("", "identity")]:
+        return body, True
+    bits = _BITS.get(names[0]) if len(names) == 1 else None
+    if bits is None:
+        return body, False
+    try:
+        return zlib.decompressobj(bits).decompress(body), True
+    except zlib.error:
+        return body, False
+
+
+def _scrubbed(body: bytes, secrets: Secrets) -> bytes:
+    # latin-1 keeps every byte of what is no text, and shows the ASCII that secrets are made of.
+    encoding = _encoding(body)
+    return secrets.scrub(body.decode(encoding)).encode(encoding)
+
+
+def _encoding(body: bytes) -> str:
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return "latin-1"
+    return "utf-8"
+
+
+def leaks(requests: Iterable[Any], responses: Iterable[Any], secrets: Secrets) -> Iterator[Leak]:
+    """Find what is still secret in scrubbed exchanges, also where it is written in another way."""
+    for number, (request, response) in enumerate(zip(requests, responses, strict=True), 1):
+        asked = request.body_bytes or b""
+        yield from _seen(f"the address of request {number}", request.uri, secrets)
+        yield from _seen_in_body(f"the body of request {number}", asked, request.headers, secrets)
+        for name, values in response["headers"].items():
+            where = f"the header {name} of response {number}"
+            yield from _seen(where, " ".join(values), secrets)
+        where = f"the body of response {number}"
+        answered = response["body"]["string"]
+        yield from _seen_in_body(where, answered, response["headers"], secrets)
+
+
+def _seen(where: str, text: str, secrets: Secrets) -> Iterator[Leak]:
+    for view in _views(text):
+        for sighting in secrets.find(view):
+            yield Leak(where, sighting)
+
+
+def _views(text: str) -> set[str]:
+    """A text, and what it says once its escapes are undone."""
+    plain = _ESCAPE.sub(lambda match: match[2] or chr(int(match[1], 16)), text)
+    return {text, plain, unquote(text), unquote(plain)}
+
+
+def _seen_in_body(
+    where: str, body: bytes, headers: Mapping[str, Any], secrets: Secrets
+) -> Iterator[Leak]:
+    compressed = _named(headers, "content-encoding")
+    if compressed or body.startswith(b"\x1f\x8b"):
+        how = ", ".join(compressed) or "gzip"
+        yield Leak(where, Sighting(f"bytes compressed by {how}, where no secret is seen", how, 0))
+        return
+    text = body.decode(_encoding(body))
+    yield from _seen(where, text, secrets)
+    for said in _said(text):
+        yield from _seen(f"{where}, spread over its frames,", said, secrets)
+
+
+def _said(text: str) -> Iterable[str]:
+    """What the frames of an event stream say together: an answer comes in pieces."""
+    joined: dict[tuple[object, ...], list[str]] = {}
+    for line in _LINE_END.split(text):
+        name, _, data = line.partition(":")
+        if name != "data":
+            continue
+        try:
+            frame = json.loads(data)
+        except ValueError:
+            continue
+        for place, piece in _leaves(frame, ()):
+            joined.setdefault(place, []).append(piece)
+    return ["".join(pieces) for pieces in joined.values() if len(pieces) > 1]
+
+
+def _leaves(value: Any, place: tuple[object, ...]) -> Iterator[tuple[tuple[object, ...], str]]:
+    if isinstance(value, str):
+        yield place, value
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _leaves(inner, (*place, name))
+    elif isinstance(value, list):
+        for position, inner in enumerate(value):
+            # Choices and tool calls say by themselves which one they are.
+            index = inner.get("index", position) if isinstance(inner, dict) else position
+            yield from _leaves(inner, (*place, str(index)))

@@ -1,0 +1,237 @@
+"""One cassette in use: what vcrpy is told, what is refused, and what was missed."""
+
+# JSON and vcrpy's objects have no static types; pyright makes dict[Unknown, Unknown] of an Any that
+# was checked to be a dict.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+from _pytest.outcomes import Failed  # what pytest.fail raises
+
+from . import _yaml
+from ._addresses import describe_origin, is_token_request
+from ._exchange import clean_request, clean_response, leaks, note_request, note_response
+from ._match import MATCHERS
+from ._miss import describe_miss
+from ._secrets import Secrets
+from ._vcr import FilesystemPersister, serialize
+
+__all__ = ["Miss", "Recording"]
+
+EMULATOR: Final = "usagestream emulator"
+_EMULATOR_HEADER: Final = "usagestream-emulator"
+
+
+class Miss(Failed):
+    """A request that no recording answers.
+
+    Not an `Exception`: the SDK would retry it, and report a broken connection in its stead.
+    """
+
+
+class Recording:
+    """Stands between vcrpy and the disk for one test."""
+
+    def __init__(self) -> None:
+        self._secrets = Secrets(os.environ)
+        self._cassette: Any = None
+        self._origins: set[str] = set()
+        self._emulated = False
+        self._recorded_before: list[str] = []
+        self.misses: list[str] = []
+        self.refusal: str | None = None
+
+    def configure(self, vcr: Any) -> None:
+        """Give a `vcr.VCR` safe defaults. What its user sets instead is still kept safe."""
+        for name, matcher in MATCHERS.items():
+            vcr.register_matcher(name, matcher)
+        vcr.register_serializer("yaml", _yaml)
+        vcr.match_on = ("method", *MATCHERS)
+        vcr.decode_compressed_response = True
+        # A hook in a user's own configuration replaces the one set on the VCR, so ours are put
+        # around whatever comes out of merging them.
+        merge: Callable[..., dict[str, Any]] = vcr.get_merged_config
+
+        def merge_safely(**options: Any) -> dict[str, Any]:
+            return self._guarded(merge(**options))
+
+        vcr.get_merged_config = merge_safely
+
+    def attach(self, cassette: Any) -> None:
+        """Take note of the cassette that vcrpy loaded, before anything is sent."""
+        self._cassette = cassette
+        can_play: Callable[[Any], bool] = cassette.can_play_response_for
+
+        def noted(request: Any) -> bool:
+            """Whether to play; every recorder of vcrpy's asks, once, with what is to be sent."""
+            note_request(request, self._secrets)
+            playable = can_play(request)
+            if not playable:
+                self._unanswered(request)
+            return playable
+
+        cassette.can_play_response_for = noted
+
+    @property
+    def writing(self) -> bool:
+        """Whether requests may be recorded now. Not while a cassette is being loaded."""
+        return self._cassette is not None and not self._cassette.write_protected
+
+    def check(self) -> str | None:
+        """Say why what was recorded so far must not be written, if it must not."""
+        if self.writing and self.refusal is None:
+            self._clean(self._cassette.requests, self._cassette.responses)
+        return self.refusal
+
+    def unplayed(self) -> str | None:
+        """Say what of the cassette was not played, if it is being replayed."""
+        cassette = self._cassette
+        if cassette is None or self.writing or cassette.all_played:
+            return None
+        left = [
+            f"{number} ({request.method} {request.path})"
+            for number, request in enumerate(cassette.requests, 1)
+            if not cassette.play_counts[number - 1]
+        ]
+        return f"{_named(cassette.path)} was not played to its end: {', '.join(left)} is left."
+
+    def _unanswered(self, request: Any) -> None:
+        asked = self._cassette.filter_request(request)
+        if asked is None:  # Let through: by a user's own configuration, or for a token.
+            return
+        if self.writing:
+            self._origins.add(describe_origin(request.uri))
+            return
+        miss = describe_miss(self._cassette, request, asked, _named(self._cassette.path))
+        self.misses.append(miss)
+        raise Miss(miss, pytrace=False)
+
+    def _guarded(self, config: dict[str, Any]) -> dict[str, Any]:
+        before_request: Callable[[Any], Any] = config["before_record_request"]
+        before_response: Callable[[Any], Any] = config["before_record_response"]
+
+        def request_hook(request: Any) -> Any:
+            if self.writing and is_token_request(request.uri):
+                return None
+            kept = before_request(request)
+            return kept and clean_request(kept, self._secrets)
+
+        def response_hook(response: Any) -> Any:
+            if not self.writing:
+                return before_response(response)
+            note_response(response, self._secrets)
+            self._emulated = self._emulated or _is_emulator(response)
+            kept = before_response(response)
+            return kept and clean_response(kept, self._secrets)
+
+        return {
+            **config,
+            "before_record_request": request_hook,
+            "before_record_response": response_hook,
+            "persister": _Guard(config["persister"], self),
+            "serializer": _Stamped(config["serializer"], self),
+        }
+
+    def _clean(self, requests: list[Any], responses: list[Any]) -> dict[str, Any]:
+        """Scrub again with all that is known by now, and refuse what still leaks."""
+        pairs = [
+            (clean_request(request, self._secrets), clean_response(response, self._secrets))
+            for request, response in zip(requests, responses, strict=True)
+            if not is_token_request(request.uri)
+        ]
+        cleaned = {"requests": [one for one, _ in pairs], "responses": [one for _, one in pairs]}
+        leak = next(leaks(cleaned["requests"], cleaned["responses"], self._secrets), None)
+        if leak is not None:
+            name = _named(self._cassette.path)
+            self.refusal = f"Nothing was written to {name}: {leak}, which cannot be scrubbed."
+        return cleaned
+
+    def save(self, cassette: Mapping[str, Any], write: Callable[[dict[str, Any]], None]) -> None:
+        """Hand a cassette over to be written, unless it would leak.
+
+        Raises nothing then: vcrpy would leave every HTTP library patched.
+        """
+        cleaned = self._clean(cassette["requests"], cassette["responses"])
+        if self.refusal is None:
+            write({**cassette, **cleaned})
+
+    def stamp(self) -> dict[str, Any]:
+        """Say where, when and with what the cassette was recorded."""
+        against = [
+            EMULATOR if self._emulated and origin == "a local server" else origin
+            for origin in sorted(self._origins)
+        ]
+        return {
+            "recorded_with": f"usagestream {version('usagestream')}",
+            "recorded_against": ", ".join(dict.fromkeys([*self._recorded_before, *against])),
+            "recorded_on": datetime.now(UTC).date().isoformat(),
+        }
+
+    def loaded(self, document: Any) -> None:
+        """Remember what an earlier recording says of itself, where more is added to it."""
+        if isinstance(document, dict) and document.get("recorded_against"):
+            self._recorded_before = str(document["recorded_against"]).split(", ")
+
+
+def _is_emulator(response: Mapping[str, Any]) -> bool:
+    headers = {str(name).lower(): values for name, values in response["headers"].items()}
+    return _EMULATOR_HEADER in headers.get("server", ())
+
+
+def _named(path: object) -> str:
+    """A cassette's path, from where the tests run if it is below."""
+    full = Path(os.fspath(path))  # type: ignore[call-overload]
+    return str(full.relative_to(Path.cwd())) if full.is_relative_to(Path.cwd()) else str(full)
+
+
+class _Guard:
+    """A persister that lets nothing leaky through to another."""
+
+    def __init__(self, inner: Any, recording: Recording) -> None:
+        self._inner = inner
+        self._recording = recording
+
+    def load_cassette(self, path: Any, serializer: Any) -> Any:
+        return self._inner.load_cassette(path, serializer)
+
+    def save_cassette(self, path: Any, cassette: dict[str, Any], serializer: Any) -> None:
+        def write(cleaned: dict[str, Any]) -> None:
+            own = self._inner is FilesystemPersister or isinstance(self._inner, FilesystemPersister)
+            if own:
+                _write(Path(path), serialize(cleaned, serializer))
+            else:
+                self._inner.save_cassette(path, cleaned, serializer)
+
+        self._recording.save(cassette, write)
+
+
+class _Stamped:
+    """A serializer that writes down where the recording was made."""
+
+    def __init__(self, inner: Any, recording: Recording) -> None:
+        self._inner = inner
+        self._recording = recording
+
+    def deserialize(self, text: str) -> Any:
+        document = self._inner.deserialize(text)
+        self._recording.loaded(document)
+        return document
+
+    def serialize(self, document: dict[str, Any]) -> str:
+        return str(self._inner.serialize({**self._recording.stamp(), **document}))
+
+
+def _write(path: Path, text: str) -> None:
+    """Write in UTF-8, where vcrpy goes by the locale, and all of it or nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished.write_bytes(text.encode())
+    unfinished.replace(path)

@@ -1,0 +1,93 @@
+"""Printing a cassette for people: what was asked, what came back, what it cost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from usagestream.adapter import Head, Target
+from usagestream.chunk import Chunk
+from usagestream.meter import Call, Meter
+from usagestream.usage import Usage
+
+from .._chat_wire import ChatDecoder
+from ._vcr import deserialize, json_format, yaml_format
+
+__all__ = ["show"]
+
+_NOWHERE: Final = Call(provider="", profile=None, target=Target(endpoint=""), model="")
+_STAMP: Final = ("recorded_with", "recorded_against", "recorded_on")
+
+
+def show(path: Path) -> Iterator[str]:
+    """Give the lines that show a cassette. Raises `ValueError` for what is none."""
+    text = path.read_text("utf-8")
+    serializer = json_format if path.suffix == ".json" else yaml_format
+    try:
+        document: Any = serializer.deserialize(text)
+        requests, responses, *_ = deserialize(text, serializer)
+    except Exception as exc:  # A file of any other kind fails in any other way.
+        raise ValueError(f"{path} is not a cassette of vcrpy: {exc}") from exc
+    for name in _STAMP:
+        if name in document:
+            yield f"{name}: {document[name]}"
+    for number, (request, response) in enumerate(zip(requests, responses, strict=True), 1):
+        yield ""
+        yield f"{number}. {request.method} {request.uri}"
+        yield from _indented(_readable(request.body_bytes or b""))
+        yield ""
+        yield from _answer(response)
+
+
+def _answer(response: dict[str, Any]) -> Iterator[str]:
+    headers = {name.lower(): values for name, values in response["headers"].items()}
+    declared = headers.get("content-type", ["a body of undeclared type"])[0]
+    yield f"   {response['status']['code']} {declared}"
+    body: bytes = response["body"]["string"] or b""
+    if "event-stream" in declared:
+        yield from _stream(body, Head(status=response["status"]["code"], content_type=declared))
+    else:
+        yield from _indented(_readable(body))
+
+
+def _stream(body: bytes, head: Head) -> Iterator[str]:
+    meter = Meter(_NOWHERE)
+    meter.start(0.0, datetime.fromtimestamp(0, UTC))
+    meter.opened(head, ChatDecoder(head))
+    chunks = [*meter.feed(body, 0.0), *meter.close(0.0)]
+    for number, chunk in enumerate(chunks, 1):
+        yield f"   frame {number}: {_described(chunk)}"
+    yield f"   usage: {_counts(meter.usage)}"
+    if meter.failure is not None:
+        yield f"   ended badly: {meter.failure}"
+
+
+def _described(chunk: Chunk) -> str:
+    parts = [f"choice {chunk.index}"] if chunk.index else []
+    parts += [f"text {chunk.text!r}"] if chunk.text else []
+    parts += [f"refusal {chunk.refusal!r}"] if chunk.refusal else []
+    for call in chunk.tool_calls:
+        parts.append(f"tool call {call.index} {call.name or ''}({call.arguments!r})")
+    parts += [f"finish {chunk.finish_reason}"] if chunk.finish_reason else []
+    parts += [f"after {len(chunk.annotations)} of no choice"] if chunk.annotations else []
+    parts += ["usage"] if chunk.usage is not None else []
+    return ", ".join(parts) or "nothing to read"
+
+
+def _counts(usage: Usage) -> str:
+    counts = usage.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+    return ", ".join(f"{name} {value}" for name, value in counts.items()) or "not reported"
+
+
+def _readable(body: bytes) -> str:
+    try:
+        return json.dumps(json.loads(body), ensure_ascii=False, indent=2)
+    except ValueError:
+        return body.decode("utf-8", "replace")
+
+
+def _indented(text: str) -> Iterator[str]:
+    return (f"   {line}" for line in text.split("\n") if line)
