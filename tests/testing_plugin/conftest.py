@@ -15,7 +15,7 @@ import pytest
 import pytest_recording._vcr  # noqa: F401 - see below
 import yaml
 
-import usagestream_adapters.azure  # noqa: F401 - see below
+import usagestream_adapters.azure
 import usagestream_adapters.openai  # noqa: F401 - see below
 from usagestream_adapters.emulator import Emulator
 from usagestream_adapters.testing import _recording  # noqa: F401 - see below

@@ -28,6 +28,7 @@ __all__ = ["Miss", "Recording"]
 
 EMULATOR: Final = "usagestream emulator"
 _EMULATOR_HEADER: Final = "usagestream-emulator"
+_CLEAN: Final = "usagestream_clean"
 
 
 class Miss(Failed):
@@ -46,6 +47,7 @@ class Recording:
         self._origins: set[str] = set()
         self._emulated = False
         self._recorded_before: list[str] = []
+        self._loaded_own = False
         self.misses: list[str] = []
         self.refusal: str | None = None
 
@@ -119,10 +121,19 @@ class Recording:
         before_response: Callable[[Any], Any] = config["before_record_response"]
 
         def request_hook(request: Any) -> Any:
+            # vcrpy asks again with what it got, and with what it loads. A user's hook saw that
+            # when it was sent, and may count on headers that are gone since.
+            if getattr(request, _CLEAN, False):
+                return request
             if self.writing and is_token_request(request.uri):
                 return None
-            kept = before_request(request)
-            return kept and clean_request(kept, self._secrets)
+            loading_own = self._cassette is None and self._loaded_own
+            kept = request if loading_own else before_request(request)
+            if kept is None:
+                return None
+            cleaned = clean_request(kept, self._secrets)
+            setattr(cleaned, _CLEAN, True)
+            return cleaned
 
         def response_hook(response: Any) -> Any:
             if not self.writing:
@@ -179,6 +190,7 @@ class Recording:
         """Remember what an earlier recording says of itself, where more is added to it."""
         if isinstance(document, dict) and document.get("recorded_against"):
             self._recorded_before = str(document["recorded_against"]).split(", ")
+            self._loaded_own = True
 
 
 def _is_emulator(response: Mapping[str, Any]) -> bool:

@@ -84,7 +84,7 @@ KINDS: Final = (
     ),
     _kind(
         "a client secret",
-        _START + r"(?P<secret>[\w.~-]{3}\dQ~[\w.~-]{31,34})(?![\w.~-])",
+        _START + r"(?P<secret>[\w.~-]{3}\dQ~[\w.~-]{31,})",
         "client-secret-EXAMPLE",
     ),
     _kind(
