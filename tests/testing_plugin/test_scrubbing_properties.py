@@ -7,6 +7,7 @@ import json
 import re
 import string
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
@@ -178,7 +179,7 @@ def test_a_cookie_that_is_set_is_not_written(secret: str) -> None:
 def test_a_secret_in_pieces_is_not_written(secret: str, cuts: list[int]) -> None:
     """Scrubbed where a piece shows what it is, refused where only all of them do."""
     edges = [0, *[cut for cut in cuts if cut < len(secret)], len(secret)]
-    pieces = [secret[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    pieces = [secret[a:b] for a, b in pairwise(edges)]
     content = stream_of("It is ", *pieces, ".")
     request, _ = exchange("frames", "")
     headers = {"content-type": "text/event-stream"}
