@@ -40,11 +40,13 @@ class Service:
 REPLAYED = {
     "openai": Service(address="https://api.openai.com/v1"),
     "azure-classic": Service(address="https://example.openai.azure.com"),
+    "azure-entra": Service(address="https://example.openai.azure.com"),
     "azure-v1": Service(address="https://example.openai.azure.com"),
 }
 CREDENTIALS = {
     "openai": "OPENAI_API_KEY",
     "azure-classic": "AZURE_OPENAI_API_KEY",
+    "azure-entra": "AZURE_OPENAI_AD_TOKEN",
     "azure-v1": "AZURE_OPENAI_API_KEY",
 }
 
@@ -96,11 +98,14 @@ def make_profile(surface: str, service: Service, **more: Any) -> Profile:
     key = SecretStr(service.credential)
     if surface == "openai":
         return OpenAIProfile(api_key=key, base_url=service.address, **options)
+    if surface == "azure-entra":
+        options["credential"] = lambda: service.credential
+    else:
+        options["api_key"] = key
     return AzureProfile(
         endpoint=service.address,
         deployments={MODEL: DEPLOYMENT},
         api_version="v1" if surface == "azure-v1" else API_VERSION,
-        api_key=key,
         **options,
     )
 

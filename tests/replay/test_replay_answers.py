@@ -14,8 +14,10 @@ from .conftest import Ask
 
 pytestmark = pytest.mark.vcr
 
-every_surface = pytest.mark.parametrize("surface", ["openai", "azure-classic", "azure-v1"])
-on_azure = pytest.mark.parametrize("surface", ["azure-classic", "azure-v1"])
+every_surface = pytest.mark.parametrize(
+    "surface", ["openai", "azure-classic", "azure-entra", "azure-v1"]
+)
+on_azure = pytest.mark.parametrize("surface", ["azure-classic", "azure-entra", "azure-v1"])
 
 WEATHER: Any = {
     "type": "function",

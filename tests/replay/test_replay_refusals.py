@@ -20,8 +20,11 @@ from .conftest import Ask
 
 pytestmark = pytest.mark.vcr
 
-every_surface = pytest.mark.parametrize("surface", ["openai", "azure-classic", "azure-v1"])
-on_azure = pytest.mark.parametrize("surface", ["azure-classic", "azure-v1"])
+every_surface = pytest.mark.parametrize(
+    "surface", ["openai", "azure-classic", "azure-entra", "azure-v1"]
+)
+on_azure = pytest.mark.parametrize("surface", ["azure-classic", "azure-entra", "azure-v1"])
+with_a_key = pytest.mark.parametrize("surface", ["openai", "azure-classic", "azure-v1"])
 
 
 @on_azure
@@ -42,12 +45,29 @@ def test_unknown_deployment(ask: Ask, surface: str) -> None:
     assert answer.error.status == 404
 
 
-@every_surface
+@with_a_key
 def test_bad_key(ask: Ask) -> None:
     """A wrong key."""
     answer = ask(credential="wrong-key-of-nobody")
     assert isinstance(answer.error, AuthenticationError)
     assert answer.error.status == 401
+
+
+@pytest.mark.parametrize("surface", ["azure-entra"])
+def test_bad_token(ask: Ask) -> None:
+    """A token that is not accepted, nor is the fresh one that is asked for then."""
+    answer = ask(credential="wrong-token-of-nobody")
+    assert isinstance(answer.error, AuthenticationError)
+    assert answer.error.status == 401
+
+
+@every_surface
+def test_stream_options_refused(ask: Ask) -> None:
+    """Refused for `stream_options`, asked again without them, and answered: without a usage."""
+    answer = ask(scenarios.stream_options_refused, scenarios.plain)
+    assert answer.text() == "The emulator says hello."
+    assert answer.usage.source != UsageSource.REPORTED
+    assert answer.record.outcome == Outcome.COMPLETED
 
 
 @every_surface

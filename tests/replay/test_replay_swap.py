@@ -15,7 +15,7 @@ from .conftest import CASSETTES, MODEL, Ask, Service, make_profile
 
 TURNS = ["Name a prime.", "And the next one? 🤔"]
 SCRIPT = [Scenario(choices=[Said(text="Seven, I'd say.")]), Scenario(text="Eleven follows.")]
-SURFACES = ["openai", "azure-classic", "azure-v1"]
+SURFACES = ["openai", "azure-classic", "azure-entra", "azure-v1"]
 
 Told = tuple[list[str], list[Usage]]
 
