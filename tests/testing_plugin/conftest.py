@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import importlib
 import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import anyio.pytest_plugin  # noqa: F401 - see below
-import hypothesis  # noqa: F401 - see below
-import openai.resources.chat.completions  # noqa: F401 - see below
 import pytest
-import pytest_recording._vcr  # noqa: F401 - see below
 import yaml
 
-import usagestream_adapters.azure
-import usagestream_adapters.openai  # noqa: F401 - see below
 from usagestream_adapters.emulator import Emulator
-from usagestream_adapters.testing import _recording  # noqa: F401 - see below
 
 # pytester forgets modules that a run inside it imported first, and not all stand a second import.
+for needed in (
+    "anyio.pytest_plugin",
+    "hypothesis",
+    "openai.resources.chat.completions",
+    "pytest_recording._vcr",
+    "usagestream_adapters.azure",
+    "usagestream_adapters.openai",
+    "usagestream_adapters.testing._recording",
+):
+    importlib.import_module(needed)
 
 KEY = "sk-proj-Zx81kfLq0934mnbvPoiu"
 

@@ -186,7 +186,7 @@ def test_show_prints_every_kind(name: str, shown: str) -> None:
 
 def test_show_reads_vcrpys_json(tmp_path: Path) -> None:
     """And bodies that are no text, and answers of no declared type."""
-    request = {"method": "GET", "uri": "https://a/", "body": None, "headers": {}}
+    request: dict[str, object] = {"method": "GET", "uri": "https://a/", "body": None, "headers": {}}
     response = {"status": {"code": 200}, "headers": {}, "body": {"string": "plain"}}
     document = {"interactions": [{"request": request, "response": response}], "version": 1}
     file = tmp_path / "a.json"

@@ -128,6 +128,37 @@ interactions:
     assert len(cassette["interactions"]) == 1
 
 
+def test_a_cassette_of_another_tool_replays(project: Project) -> None:
+    """With its own headers, which match nothing, and without a word of where it is from."""
+    folder = project.path / "cassettes" / "test_app"
+    folder.mkdir(parents=True)
+    (folder / "test_asks.yaml").write_text(
+        """
+interactions:
+- request:
+    method: GET
+    uri: https://example.com/a
+    body: null
+    headers: {Accept: ['*/*'], User-Agent: [other]}
+  response:
+    status: {code: 200, message: OK}
+    headers: {X-Own: ['kept']}
+    body: {string: 'hello'}
+version: 1
+""",
+        "utf-8",
+    )
+    test = """
+    import urllib.request
+
+    @pytest.mark.vcr
+    def test_asks():
+        with urllib.request.urlopen("https://example.com/a") as response:
+            assert (response.read(), response.headers["x-own"]) == (b"hello", "kept")
+    """
+    project.replay(test).assert_outcomes(passed=1)
+
+
 def test_a_users_own_hooks_work_and_are_kept_safe(project: Project) -> None:
     """A hook in `vcr_config` sees what is sent, and what it leaves is scrubbed all the same."""
     test = """

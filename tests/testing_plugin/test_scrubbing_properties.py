@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import importlib
 import json
 import re
 import string
@@ -13,16 +14,16 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 import pytest
-import vcr
 import yaml
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from tests._support.sdk_http import http
+from tests._support.sdk_http import client_of, http
 
 from usagestream_adapters.testing import _yaml
 from usagestream_adapters.testing._recording import Recording
 from usagestream_adapters.testing._secrets import Secrets, is_placeholder
 
+vcr: Any = importlib.import_module("vcr")  # It has no types.
 ALNUM = string.ascii_letters + string.digits
 
 
@@ -46,8 +47,9 @@ shaped = st.one_of(
 """Secrets that are known by their shape."""
 shapeless = _shaped("7q9-", 8, 40, ALNUM + "-_.~+/=!$&'()*,;:@\"\\")
 """Secrets that are known only because they were sent as one."""
-resource = _shaped("7q9", 5, 20, string.ascii_lowercase + string.digits + "-").map(
-    lambda name: f"{name}.openai.azure.com"
+resource: st.SearchStrategy[str] = st.builds(
+    "{}.openai.azure.com".format,
+    _shaped("7q9", 5, 20, string.ascii_lowercase + string.digits + "-"),
 )
 before = st.sampled_from(["", "The key is ", "línea\n", '"', "\t", "é", "(", "=", "/", "🔑"])
 after = st.sampled_from(["", ".", '"', "\n", " is it", ")", "🔑", "&"])
@@ -58,10 +60,11 @@ def record(folder: Path, request: dict[str, Any], response: Any) -> str | None:
     recording = Recording()
     recorder = vcr.VCR(cassette_library_dir=str(folder))
     recording.configure(recorder)
-    with (
-        recorder.use_cassette("one.yaml") as cassette,
-        http.Client(transport=http.MockTransport(lambda _: response)) as client,
-    ):
+
+    def answer(_: Any) -> Any:
+        return response
+
+    with recorder.use_cassette("one.yaml") as cassette, client_of(answer) as client:
         recording.attach(cassette)
         client.request("POST", **request)
     written = folder / "one.yaml"
@@ -202,7 +205,7 @@ def test_to_scrub_twice_is_to_scrub_once(secret: str, lead: str, tail: str) -> N
 
 
 def _cassette(text: str) -> dict[str, Any]:
-    request = {"method": "POST", "uri": "https://a/", "body": text, "headers": {}}
+    request: dict[str, Any] = {"method": "POST", "uri": "https://a/", "body": text, "headers": {}}
     return {"interactions": [{"request": request, "response": {"body": {"string": text}}}]}
 
 

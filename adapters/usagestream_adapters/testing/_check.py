@@ -148,7 +148,7 @@ def _yaml_leaves(node: Any, name: str) -> Iterator[_Leaf]:
     elif isinstance(node, yaml.SequenceNode):
         for value in node.value:
             yield from _yaml_leaves(value, name)
-    elif isinstance(node, yaml.ScalarNode):
+    else:
         line = node.start_mark.line + 1
         if node.tag.endswith(":binary"):
             yield _Leaf(node.value, "base64", line)

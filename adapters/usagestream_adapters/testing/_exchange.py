@@ -18,7 +18,15 @@ from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 from ._addresses import canonical
 from ._secrets import SECRET_FIELD, Secrets, Sighting, excerpt
 
-__all__ = ["Leak", "clean_request", "clean_response", "leaks", "note_request", "note_response"]
+__all__ = [
+    "Leak",
+    "clean_request",
+    "clean_response",
+    "decompressed",
+    "leaks",
+    "note_request",
+    "note_response",
+]
 
 _KEPT_OF_REQUEST: Final = frozenset({"content-type"})
 _KEPT_OF_RESPONSE: Final = frozenset(
@@ -108,19 +116,31 @@ def clean_request(request: Any, secrets: Secrets) -> Any:
     return type(request)(request.method, clean_uri(request.uri, secrets), body, flat)
 
 
+def decompressed(response: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Give a response with its body decompressed, if its compression is gzip or deflate.
+
+    vcrpy undoes others where it can, but takes a body that was cut for one that never was
+    compressed.
+    """
+    body, undone = _decompressed(
+        response["body"]["string"] or b"", _named(response["headers"], "content-encoding")
+    )
+    if not undone:
+        return response
+    headers = {
+        name: values
+        for name, values in response["headers"].items()
+        if str(name).lower() != "content-encoding"
+    }
+    return {**response, "headers": headers, "body": {"string": body}}
+
+
 def clean_response(response: Mapping[str, Any], secrets: Secrets) -> dict[str, Any]:
-    """Give a response as it may be kept, its body decompressed."""
-    headers = _kept(response["headers"], _KEPT_OF_RESPONSE, secrets)
-    body = response["body"]["string"]
-    if isinstance(body, str):
-        body = body.encode()
-    body, undone = _decompressed(body or b"", headers.get("content-encoding", []))
-    if undone:
-        headers.pop("content-encoding", None)
+    """Give a decompressed response as it may be kept."""
     kept: dict[str, Any] = {
         **response,
-        "headers": headers,
-        "body": {"string": _scrubbed(body, secrets)},
+        "headers": _kept(response["headers"], _KEPT_OF_RESPONSE, secrets),
+        "body": {"string": _scrubbed(response["body"]["string"] or b"", secrets)},
     }
     kept["status"] = {**response["status"]}
     kept["status"]["message"] = secrets.scrub(str(response["status"].get("message") or ""))

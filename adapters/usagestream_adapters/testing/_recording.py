@@ -18,7 +18,14 @@ from _pytest.outcomes import Failed  # what pytest.fail raises
 
 from . import _yaml
 from ._addresses import describe_origin, is_token_request
-from ._exchange import clean_request, clean_response, leaks, note_request, note_response
+from ._exchange import (
+    clean_request,
+    clean_response,
+    decompressed,
+    leaks,
+    note_request,
+    note_response,
+)
 from ._match import MATCHERS
 from ._miss import describe_miss
 from ._secrets import Secrets
@@ -140,7 +147,7 @@ class Recording:
                 return before_response(response)
             note_response(response, self._secrets)
             self._emulated = self._emulated or _is_emulator(response)
-            kept = before_response(response)
+            kept = before_response(decompressed(response))
             return kept and clean_response(kept, self._secrets)
 
         return {
