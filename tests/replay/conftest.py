@@ -27,6 +27,8 @@ MODEL = "gpt-4o-mini"
 DEPLOYMENT = "chat-mini"
 QUESTION = [{"role": "user", "content": "What's 1+1? Answer in one word."}]
 API_VERSION = "2024-10-21"
+ENVIRONMENT = dict(os.environ)
+"""As it was when the run began; the tests themselves see none of the SDKs' variables."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,6 +151,14 @@ SHELLS: dict[str, Callable[[Profile, Mapping[str, Any]], Answer]] = {
 }
 
 
+@pytest.fixture(autouse=True)
+def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take away what would add to a profile, or beat it in some versions of the SDK."""
+    for name in ENVIRONMENT:
+        if name.startswith(("OPENAI_", "AZURE_")):
+            monkeypatch.delenv(name, raising=False)
+
+
 @pytest.fixture(scope="session")
 def emulator(record_mode: str) -> Iterator[Emulator | None]:
     """The emulator, only while recording."""
@@ -206,7 +216,7 @@ def ask(emulator: Emulator | None, surface: str, shell: str) -> Ask:
 
 
 def _recorded_from(emulator: Emulator, surface: str, scenario: tuple[Scenario, ...]) -> Service:
-    real = None if scenario else real_service(surface, os.environ)
+    real = None if scenario else real_service(surface, ENVIRONMENT)
     if real is not None:
         return real
     emulator.script(*scenario)
