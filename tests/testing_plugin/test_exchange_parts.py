@@ -19,9 +19,9 @@ from usagestream_adapters.testing._exchange import (
     clean_response,
     clean_uri,
     decompressed,
-    leaks,
     note_request,
 )
+from usagestream_adapters.testing._leaks import leaks
 from usagestream_adapters.testing._match import body_differences
 from usagestream_adapters.testing._secrets import Secrets
 

@@ -56,7 +56,7 @@ def test_a_leaky_recording_is_refused(project: Project, server: Emulator) -> Non
     assert not project.has("test_asks")
 
 
-def test_a_refusal_leaves_the_machine_unpatched(project: Project, server: Emulator) -> None:
+def test_a_refusal_leaves_nothing_patched(project: Project, server: Emulator) -> None:
     """The test after a refused one reaches the service, and records."""
     server.script(SPREAD)
     test = ASKS + "\n\ndef test_plain():\n    assert ask('Hi')\n\n" + ASKS.replace("asks", "more")
@@ -126,6 +126,26 @@ interactions:
     cassette = project.cassette("test_asks")
     assert cassette["recorded_against"] == "api.openai.com, usagestream emulator"
     assert len(cassette["interactions"]) == 1
+
+
+def test_what_cannot_be_read_is_not_written_anew(project: Project) -> None:
+    """A cassette of an old recorder stays as it was, and nothing patched."""
+    folder = project.path / "cassettes" / "test_app"
+    folder.mkdir(parents=True)
+    old = """
+interactions:
+- request: {method: GET, uri: 'https://example.com/a', body: null, headers: {}}
+  response: {status_code: 200, headers: {}, content: 'hello'}
+version: 1
+"""
+    (folder / "test_asks.yaml").write_text(old, "utf-8")
+    result = project.run(ASKS, "--record-mode=new_episodes")
+    result.assert_outcomes(failed=1)
+    assert only_sentence(result).startswith(
+        "Nothing was written to cassettes/test_app/test_asks.yaml: KeyError: "
+    )
+    assert project.text_of("test_asks") == old
+    project.record(ASKS).assert_outcomes(passed=1)
 
 
 def test_a_cassette_of_another_tool_replays(project: Project) -> None:

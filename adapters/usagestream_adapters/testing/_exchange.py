@@ -1,4 +1,4 @@
-"""Scrubbing one exchange, and looking for what scrubbing cannot take out."""
+"""Scrubbing one exchange: what of it may be kept, and in which words."""
 
 # JSON and vcrpy's objects have no static types; pyright makes dict[Unknown, Unknown] of an Any that
 # was checked to be a dict.
@@ -11,19 +11,18 @@ import json
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from ._addresses import canonical
-from ._secrets import SECRET_FIELD, Secrets, Sighting, excerpt
+from ._secrets import SECRET_FIELD, Secrets
 
 __all__ = [
-    "Leak",
     "clean_request",
     "clean_response",
     "decompressed",
-    "leaks",
+    "encoding_of",
+    "header_values",
     "note_request",
     "note_response",
 ]
@@ -48,19 +47,6 @@ _SECRET_PARAMETER: Final = re.compile(
     rf"(?:{SECRET_FIELD.pattern}|code|key|sig|token)", re.IGNORECASE
 )
 _BITS: Final = {"gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
-_ESCAPE: Final = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|(/))")
-_LINE_END: Final = re.compile(r"\r\n|\n|\r")
-
-
-@dataclass(frozen=True, slots=True)
-class Leak:
-    """A secret that is still there, and where."""
-
-    where: str
-    sighting: Sighting
-
-    def __str__(self) -> str:
-        return f"{self.where} holds {self.sighting.kind} ({excerpt(self.sighting.value)})"
 
 
 def note_request(request: Any, secrets: Secrets) -> None:
@@ -103,7 +89,7 @@ def _secret_parts(name: str, value: str) -> list[str]:
 def clean_request(request: Any, secrets: Secrets) -> Any:
     """Give a request as it may be kept: no credential, no resource, `content-type` only."""
     headers = _kept(request.headers, _KEPT_OF_REQUEST, secrets)
-    encoding = _named(request.headers, "content-encoding")
+    encoding = header_values(request.headers, "content-encoding")
     body = request.body_bytes
     if isinstance(body, dict):  # vcrpy's recorder of aiohttp keeps what JSON is made of.
         body = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
@@ -123,7 +109,7 @@ def decompressed(response: Mapping[str, Any]) -> Mapping[str, Any]:
     compressed.
     """
     body, undone = _decompressed(
-        response["body"]["string"] or b"", _named(response["headers"], "content-encoding")
+        response["body"]["string"] or b"", header_values(response["headers"], "content-encoding")
     )
     if not undone:
         return response
@@ -176,7 +162,8 @@ def _kept(
     }
 
 
-def _named(headers: Mapping[str, Any], wanted: str) -> list[str]:
+def header_values(headers: Mapping[str, Any], wanted: str) -> list[str]:
+    """Give the values of a header, whatever the case of its name."""
     found = (values for name, values in headers.items() if str(name).lower() == wanted)
     return [value for values in found for value in _texts(values)]
 
@@ -203,82 +190,14 @@ def _decompressed(body: bytes, encodings: list[str]) -> tuple[bytes, bool]:
 
 def _scrubbed(body: bytes, secrets: Secrets) -> bytes:
     # latin-1 keeps every byte of what is no text, and shows the ASCII that secrets are made of.
-    encoding = _encoding(body)
+    encoding = encoding_of(body)
     return secrets.scrub(body.decode(encoding)).encode(encoding)
 
 
-def _encoding(body: bytes) -> str:
+def encoding_of(body: bytes) -> str:
+    """Give an encoding that a body can be read in and written back."""
     try:
         body.decode()
     except UnicodeDecodeError:
         return "latin-1"
     return "utf-8"
-
-
-def leaks(requests: Iterable[Any], responses: Iterable[Any], secrets: Secrets) -> Iterator[Leak]:
-    """Find what is still secret in scrubbed exchanges, also where it is written in another way."""
-    for number, (request, response) in enumerate(zip(requests, responses, strict=True), 1):
-        asked = request.body_bytes or b""
-        yield from _seen(f"the address of request {number}", request.uri, secrets)
-        yield from _seen_in_body(f"the body of request {number}", asked, request.headers, secrets)
-        for name, values in response["headers"].items():
-            where = f"the header {name} of response {number}"
-            yield from _seen(where, " ".join(values), secrets)
-        where = f"the body of response {number}"
-        answered = response["body"]["string"]
-        yield from _seen_in_body(where, answered, response["headers"], secrets)
-
-
-def _seen(where: str, text: str, secrets: Secrets) -> Iterator[Leak]:
-    for view in _views(text):
-        for sighting in secrets.find(view):
-            yield Leak(where, sighting)
-
-
-def _views(text: str) -> set[str]:
-    """A text, and what it says once its escapes are undone."""
-    plain = _ESCAPE.sub(lambda match: match[2] or chr(int(match[1], 16)), text)
-    return {text, plain, unquote(text), unquote(plain)}
-
-
-def _seen_in_body(
-    where: str, body: bytes, headers: Mapping[str, Any], secrets: Secrets
-) -> Iterator[Leak]:
-    compressed = _named(headers, "content-encoding")
-    if compressed or body.startswith(b"\x1f\x8b"):
-        how = ", ".join(compressed) or "gzip"
-        yield Leak(where, Sighting(f"bytes compressed by {how}, where no secret is seen", how, 0))
-        return
-    text = body.decode(_encoding(body))
-    yield from _seen(where, text, secrets)
-    for said in _said(text):
-        yield from _seen(f"{where}, spread over its frames,", said, secrets)
-
-
-def _said(text: str) -> Iterable[str]:
-    """What the frames of an event stream say together: an answer comes in pieces."""
-    joined: dict[tuple[object, ...], list[str]] = {}
-    for line in _LINE_END.split(text):
-        name, _, data = line.partition(":")
-        if name != "data":
-            continue
-        try:
-            frame = json.loads(data)
-        except ValueError:
-            continue
-        for place, piece in _leaves(frame, ()):
-            joined.setdefault(place, []).append(piece)
-    return ["".join(pieces) for pieces in joined.values() if len(pieces) > 1]
-
-
-def _leaves(value: Any, place: tuple[object, ...]) -> Iterator[tuple[tuple[object, ...], str]]:
-    if isinstance(value, str):
-        yield place, value
-    elif isinstance(value, dict):
-        for name, inner in value.items():
-            yield from _leaves(inner, (*place, name))
-    elif isinstance(value, list):
-        for position, inner in enumerate(value):
-            # Choices and tool calls say by themselves which one they are.
-            index = inner.get("index", position) if isinstance(inner, dict) else position
-            yield from _leaves(inner, (*place, str(index)))

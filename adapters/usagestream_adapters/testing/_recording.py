@@ -22,10 +22,10 @@ from ._exchange import (
     clean_request,
     clean_response,
     decompressed,
-    leaks,
     note_request,
     note_response,
 )
+from ._leaks import leaks
 from ._match import MATCHERS
 from ._miss import describe_miss
 from ._secrets import Secrets
@@ -97,7 +97,10 @@ class Recording:
     def check(self) -> str | None:
         """Say why what was recorded so far must not be written, if it must not."""
         if self.writing and self.refusal is None:
-            self._clean(self._cassette.requests, self._cassette.responses)
+            self.save(
+                {"requests": self._cassette.requests, "responses": self._cassette.responses},
+                lambda _: None,
+            )
         return self.refusal
 
     def unplayed(self) -> str | None:
@@ -158,28 +161,31 @@ class Recording:
             "serializer": _Stamped(config["serializer"], self),
         }
 
-    def _clean(self, requests: list[Any], responses: list[Any]) -> dict[str, Any]:
-        """Scrub again with all that is known by now, and refuse what still leaks."""
-        pairs = [
-            (clean_request(request, self._secrets), clean_response(response, self._secrets))
-            for request, response in zip(requests, responses, strict=True)
-            if not is_token_request(request.uri)
-        ]
-        cleaned = {"requests": [one for one, _ in pairs], "responses": [one for _, one in pairs]}
-        leak = next(leaks(cleaned["requests"], cleaned["responses"], self._secrets), None)
-        if leak is not None:
-            name = _named(self._cassette.path)
-            self.refusal = f"Nothing was written to {name}: {leak}, which cannot be scrubbed."
-        return cleaned
-
     def save(self, cassette: Mapping[str, Any], write: Callable[[dict[str, Any]], None]) -> None:
         """Hand a cassette over to be written, unless it would leak.
 
-        Raises nothing then: vcrpy would leave every HTTP library patched.
+        Raises nothing: vcrpy would leave every HTTP library patched. `refusal` says what happened.
         """
-        cleaned = self._clean(cassette["requests"], cassette["responses"])
-        if self.refusal is None:
-            write({**cassette, **cleaned})
+        try:
+            cleaned = self._clean(cassette)
+            leak = next(leaks(cleaned["requests"], cleaned["responses"], self._secrets), None)
+            if leak is None:
+                write(cleaned)
+                return
+            why = f"{leak}, which cannot be scrubbed"
+        except Exception as exc:  # noqa: BLE001 - the failure is reported at the test's end
+            why = f"{type(exc).__name__}: {exc}"
+        self.refusal = f"Nothing was written to {_named(self._cassette.path)}: {why}."
+
+    def _clean(self, cassette: Mapping[str, Any]) -> dict[str, Any]:
+        """Scrub again, with all that is known by now."""
+        pairs = [
+            (clean_request(request, self._secrets), clean_response(response, self._secrets))
+            for request, response in zip(cassette["requests"], cassette["responses"], strict=True)
+            if not is_token_request(request.uri)
+        ]
+        requests, responses = [one for one, _ in pairs], [one for _, one in pairs]
+        return {**cassette, "requests": requests, "responses": responses}
 
     def stamp(self) -> dict[str, Any]:
         """Say where, when and with what the cassette was recorded."""
