@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -58,13 +60,8 @@ def azure_v1(server: Emulator, **more: Any) -> Profile:
 
 
 def _azure(server: Emulator, **more: Any) -> Profile:
-    return AzureProfile(
-        api_key=SecretStr(KEY),
-        endpoint=server.azure_endpoint,
-        deployments={MODEL: DEPLOYMENT},
-        max_retries=0,
-        **more,
-    )
+    fields: dict[str, Any] = {"api_key": SecretStr(KEY), "max_retries": 0, **more}
+    return AzureProfile(endpoint=server.azure_endpoint, deployments={MODEL: DEPLOYMENT}, **fields)
 
 
 def ask_sync(profile: Profile, **params: Any) -> Reading:
@@ -103,7 +100,31 @@ async def _ask_async(profile: Profile, **params: Any) -> Reading:
     return answer
 
 
-SURFACES = {"openai": openai, "azure-classic": azure_classic, "azure-v1": azure_v1}
+class Identity:
+    """A `TokenCredential`, as azure-identity's are."""
+
+    def get_token(self, *scopes: str, **options: Any) -> Any:
+        """Give a token for an hour. azure-identity itself is tested in `tests/azure`."""
+        return SimpleNamespace(token=KEY, expires_on=int(time.time()) + 3600)
+
+
+def azure_classic_entra(server: Emulator, **more: Any) -> Profile:
+    """Make a profile of Azure's classic surface, signed in to with an identity."""
+    return _azure(server, api_version="2024-10-21", api_key=None, credential=Identity(), **more)
+
+
+def azure_v1_entra(server: Emulator, **more: Any) -> Profile:
+    """Make a profile of Azure's v1 surface, signed in to with an identity."""
+    return _azure(server, api_version="v1", api_key=None, credential=Identity(), **more)
+
+
+SURFACES = {
+    "openai": openai,
+    "azure-classic": azure_classic,
+    "azure-v1": azure_v1,
+    "azure-classic-entra": azure_classic_entra,
+    "azure-v1-entra": azure_v1_entra,
+}
 SHELLS = {"sync": ask_sync, "async": ask_async}
 
 

@@ -296,7 +296,7 @@ def test_the_deployment_is_asked_where_the_surface_wants_it(
             "openai": "/v1/chat/completions",
             "azure-classic": f"/openai/deployments/{DEPLOYMENT}/chat/completions",
             "azure-v1": "/openai/v1/chat/completions",
-        }[surface]
+        }[surface.removesuffix("-entra")]
     )
     if surface != "azure-classic":
         assert request.body["model"] == (MODEL if surface == "openai" else DEPLOYMENT)
