@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ._check_command import check
 from ._profiles_command import profiles
+from .testing._commands import cassettes
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -115,7 +117,8 @@ def emulate(host: str, port: int) -> None:
     Emulator(host=host, port=port).serve_forever(_show_addresses)
 
 
-main.add_command(profiles)
+for command in (profiles, check, cassettes):
+    main.add_command(command)
 
 
 def _console(*, stderr: bool = False) -> Console:

@@ -246,10 +246,12 @@ def test_a_token_provider(
     assert bearer(server) == "called-token"
 
 
+@pytest.mark.parametrize("version", ["", "2024-10-21"])
 def test_a_token_from_the_environment(
-    world: World, server: Emulator, monkeypatch: pytest.MonkeyPatch
+    world: World, server: Emulator, version: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`AZURE_OPENAI_AD_TOKEN` is used as it is, and beats a key in the environment."""
+    monkeypatch.setenv("OPENAI_API_VERSION", version)
     monkeypatch.setenv("AZURE_OPENAI_AD_TOKEN", "environment-token")
     monkeypatch.setenv("AZURE_OPENAI_API_KEY", "environment-key")
     monkeypatch.setenv("AZURE_OPENAI_ENDPOINT", server.azure_endpoint)

@@ -18,7 +18,12 @@ from tests._support.worlds import ASK, World
 
 from usagestream import AsyncClient, AuthenticationError, Client, PermissionDeniedError, UsageRecord
 from usagestream_adapters import _tokens
-from usagestream_adapters._tokens import CallableFetcher, Token, TokenSource
+from usagestream_adapters._tokens import (
+    CallableFetcher,
+    Token,
+    TokenSource,
+    _PrivateLoop,  # pyright: ignore[reportPrivateUsage]
+)
 from usagestream_adapters.azure import AzureProfile
 from usagestream_adapters.emulator import Emulator, ErrorReply, Scenario
 
@@ -331,3 +336,17 @@ def test_invariant_7_a_token_in_an_error_body_is_masked(
     seen = f"{caught.value!r} {world.records} {profile!r}"
     for secret in ("client-token-1", web_token, "seeded-client", "gateway-secret"):
         assert secret not in seen
+
+
+def test_one_loop_serves_every_call() -> None:
+    """An async credential keeps connections that are tied to the loop they were made on."""
+    private = _PrivateLoop()
+    loops: list[object] = []
+
+    async def fetch() -> None:
+        loops.append(asyncio.get_running_loop())
+
+    private.run(fetch)
+    private.run(fetch)
+    private.stop()
+    assert loops[0] is loops[1]

@@ -32,8 +32,11 @@ def test_a_documented_file_can_be_used(
     write("a-secret", tmp_path / "home" / ".secrets" / "azure-test")
     monkeypatch.setenv("OPENAI_API_KEY", "k")
     monkeypatch.setenv("AZURE_OPENAI_API_KEY", "k")
-    environ = dict.fromkeys(("LOCAL_KEY", "APIM_KEY"), "a-secret")
-    environ["TEST_ENDPOINT"] = "https://test.openai.azure.com"
+    environ = {
+        "LOCAL_KEY": "a-secret",
+        "APIM_KEY": "a-secret",
+        "TEST_ENDPOINT": "https://test.openai.azure.com",
+    }
     profiles: Mapping[str, object] = tomllib.loads(text)["profiles"]
     for name in profiles:
         Client(resolve_profile(name, environ)).close()

@@ -1,0 +1,101 @@
+"""`usagestream check`: whether a profile works, line by line."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from usagestream import UsageRecord
+
+__all__ = ["check"]
+
+QUESTION = "What's 1+1? Answer in one word."
+
+
+@dataclasses.dataclass(frozen=True)
+class Line:
+    """One thing that was looked at."""
+
+    what: str
+    ok: bool
+    says: str
+
+
+@click.command()
+@click.argument("profile", required=False)
+@click.option("--model", default="gpt-4o-mini", show_default=True, help="Model to ask for.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead.")
+def check(profile: str | None, model: str, as_json: bool) -> None:
+    """Say whether PROFILE works: its configuration, its credential, one tiny stream, its usage.
+
+    Sends one short question, which costs a few tokens. Without PROFILE, checks the one that a
+    program in this folder would use. Exits with 1 if something does not work.
+    """
+    lines = list(_lines(profile, model))
+    ok = all(line.ok for line in lines)
+    if as_json:
+        shown = [dataclasses.asdict(line) for line in lines]
+        click.echo(json.dumps({"ok": ok, "checks": shown}, indent=2))
+    else:
+        width = max(len(line.what) for line in lines)
+        for line in lines:
+            click.echo(f"{'ok  ' if line.ok else 'FAIL'}  {line.what:<{width}}  {line.says}")
+    raise SystemExit(0 if ok else 1)
+
+
+def _lines(profile: str | None, model: str) -> Iterator[Line]:
+    """Look at one thing after the other, up to the first that fails."""
+    from usagestream import AuthenticationError, Client, ConfigError, UsageStreamError
+
+    try:
+        client = Client(profile, token_counter=None)
+    except ConfigError as exc:
+        yield Line("configuration", ok=False, says=str(exc))
+        return
+    with client:
+        try:
+            stream = client.stream(model=model, messages=[{"role": "user", "content": QUESTION}])
+        except ConfigError as exc:
+            yield Line("configuration", ok=False, says=str(exc))
+            return
+        yield Line("configuration", ok=True, says=repr(client))
+        try:
+            stream.drain(timeout=60)
+        except AuthenticationError as exc:
+            yield Line("credential", ok=False, says=str(exc))
+            return
+        except UsageStreamError as exc:
+            yield Line("stream", ok=False, says=str(exc))
+            return
+    assert stream.record is not None, "every stream leaves a record"
+    yield from _answered(stream.record)
+
+
+def _answered(record: UsageRecord) -> Iterator[Line]:
+    yield Line("credential", ok=True, says="accepted")
+    deployment = f", deployment {record.deployment}" if record.deployment else ""
+    where = f"{record.endpoint}{deployment}"
+    first = record.time_to_first_chunk or 0.0
+    who = record.response_model or "a model that does not say its name"
+    yield Line(
+        "stream",
+        ok=record.outcome == "completed",
+        says=f"{record.outcome}, answered by {who} at {where}, first chunk after {first:.2f} s",
+    )
+    asked = {
+        "asked": "asked for",
+        "refused": "refused by the server, so the request was sent again without it",
+        "not_asked": "not asked for, since this surface or profile rules it out",
+    }
+    usage = record.usage
+    counts = f"input {usage.input_tokens}, output {usage.output_tokens} ({usage.source})"
+    yield Line(
+        "usage",
+        ok=usage.source == "reported",
+        says=f"{asked.get(str(record.usage_request), 'not said')}: {counts}",
+    )
