@@ -112,8 +112,8 @@ class SdkAdapter:
         )
 
     def _request_headers(self, key: str | None) -> dict[str, Any]:
-        """Headers to send with one request, below the caller's own. `key` is what `_keys` gave."""
-        return {} if key is None else {"api-key": key}
+        """Headers of this provider's own; the caller's go before. `key` is what `_keys` gave."""
+        return {}
 
     def open(self, request: Request) -> SdkByteStream:
         """Send the request; see `usagestream.adapter.Adapter.open`."""

@@ -115,12 +115,12 @@ class AzureAdapter(SdkAdapter):
         return options
 
     def _request_headers(self, key: str | None) -> dict[str, Any]:
-        headers = super()._request_headers(key)
-        if self._surface.is_models and not is_open(self._profile.api_key):
-            from openai import Omit
+        """A key that the SDK would send as a bearer, or could not fetch, goes where it belongs."""
+        if key is None and (not self._surface.is_models or is_open(self._profile.api_key)):
+            return {}
+        from openai import Omit
 
-            headers = {"api-key": key or self._key, "Authorization": Omit()}
-        return headers
+        return {"api-key": key or self._key, "Authorization": Omit()}
 
     @property
     def _is_classic(self) -> bool:
