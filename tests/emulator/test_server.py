@@ -34,7 +34,7 @@ def test_start_and_stop_many_times(http: httpx2.Client) -> None:
     for _ in range(20):
         with emulator:
             assert http.get(emulator.url).status_code == 404
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 10
     assert threading.active_count() == before
     gc.collect()
 
@@ -83,7 +83,7 @@ def test_stopping_closes_open_streams(http: httpx2.Client) -> None:
             assert not emulator.wait_idle(0.05)
             started = time.monotonic()
             emulator.stop()
-            assert time.monotonic() - started < 1
+            assert time.monotonic() - started < 5
     assert (emulator.open_connections, emulator.disconnects) == (0, 0)
 
 
