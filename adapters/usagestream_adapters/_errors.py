@@ -108,10 +108,9 @@ _RULES: Final = (
     ),
     _Rule(
         PermissionDeniedError,
-        "The provider does not serve the region this request came from; network rules do not "
-        "matter: send it from another.",
+        "The provider does not serve the region this request came from: send it from another.",
         statuses=(403,),
-        codes=("unsupported_country_region_territory", "unsupported_country"),
+        codes=("unsupported_country_region_territory",),
     ),
     _Rule(
         PermissionDeniedError,
@@ -162,7 +161,7 @@ _RULES: Final = (
     _Rule(
         RateLimitError,
         "The service is crowded: wait, or use a deployment in another region.",
-        statuses=(429, 503),
+        statuses=(429,),
         says=("high demand",),
     ),
     _Rule(

@@ -135,10 +135,9 @@ class OpenAIAdapter(SdkAdapter):
 def _azure_v1(base_url: str) -> str:
     """The v1 address of an Azure resource, whose root alone is often given (WIRE §2.3, §3.2)."""
     parts = split_url(base_url, "base_url")
-    before, marker, after = parts.path.partition("/openai")
-    if marker and after.rstrip("/") not in ("", "/v1", "/v1/chat/completions"):
+    if parts.path.rstrip("/") not in ("", "/openai", "/openai/v1", "/openai/v1/chat/completions"):
         raise ConfigError(
-            f"base_url is {shown_url(base_url)!r}, a classic address of Azure OpenAI: use provider "
-            '"azure", with it as the endpoint.'
+            f"base_url is {shown_url(base_url)!r}, which is not the v1 address of an Azure "
+            'resource: use provider "azure", with it as the endpoint.'
         )
-    return f"{parts.scheme}://{parts.netloc}{before.rstrip('/')}/openai/v1/"
+    return f"{parts.scheme}://{parts.netloc}/openai/v1/"

@@ -100,22 +100,22 @@ def _listed(
     if isinstance(made, str):
         return ListedProfile(**listed, problem=made)  # type: ignore[arg-type]
     problem = None
+    filled = made
     try:
-        load_adapter_type(made.provider)(made)
+        filled = made.filled(environ)
+        load_adapter_type(made.provider)(filled).close()
     except ConfigError as exc:
         problem = str(exc)
-    values = tuple(_values(made, environ, file))
+    values = tuple(_values(filled, file))
     return ListedProfile(**listed, values=values, problem=problem)  # type: ignore[arg-type]
 
 
-def _values(
-    profile: Profile, environ: Mapping[str, str], file: ProfileFile | None
-) -> Iterator[ListedValue]:
+def _values(profile: Profile, file: ProfileFile | None) -> Iterator[ListedValue]:
+    """The values of a profile that was filled from the environment."""
     table: Mapping[str, Any] = {} if file is None else file.profiles[profile.name or ""]
-    filled = profile.filled(environ)
     secret = secret_fields(type(profile))
     for name in type(profile).model_fields:
-        value = getattr(filled, name)
+        value = getattr(profile, name)
         if name == "name":
             continue
         if file is not None and name in table:

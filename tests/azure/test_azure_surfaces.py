@@ -201,6 +201,8 @@ def test_a_closed_map_refuses_before_any_request(
         endpoint=server.azure_endpoint, api_key="k" * 12, listed_models_only=True,
         deployments={"gpt-4o-mini": "mini", "o3": "o3"},
     )  # fmt: skip
+    with pytest.raises(ConfigError, match="Listed: none"):
+        adapter(listed_models_only=True).target("m")
     with pytest.raises(ConfigError, match=says):
         world.stream(profile, model=model, messages=ASK["messages"])
     assert server.requests == []
@@ -302,9 +304,12 @@ def test_azures_key_goes_to_azure_only(world: World, monkeypatch: pytest.MonkeyP
             Client(OpenAIProfile(base_url=base_url))
 
 
-def test_a_classic_address_for_an_openai_client() -> None:
+@pytest.mark.parametrize(
+    "pasted",
+    [CLASSIC.format(root=ROOT, name="prod", version="2024-10-21"), f"{FOUNDRY}/models"],
+)
+def test_another_azure_address_for_an_openai_client(pasted: str) -> None:
     """It needs the other provider, and the error says so."""
-    pasted = CLASSIC.format(root=ROOT, name="prod", version="2024-10-21")
     with pytest.raises(ConfigError, match='use provider "azure"'):
         Client(OpenAIProfile(base_url=pasted, api_key="k" * 12))
 

@@ -97,6 +97,19 @@ def test_a_wrong_profile_does_not_hide_the_others(write: Write) -> None:
     assert "timout" in result.output
 
 
+@pytest.mark.parametrize(
+    "text",
+    ['provider = "azure"\nendpoint = "ftp://x"', 'provider = "openai"\nbase_url = "ftp://x"'],
+)
+def test_an_address_that_cannot_be_one(write: Write, text: str) -> None:
+    """It is a problem like any other."""
+    write(f"[profiles.x]\n{text}\n")
+    (listed,) = (each for each in list_profiles({}) if each.name == "x")
+    assert listed.problem is not None
+    assert "must be an address" in listed.problem
+    assert "ftp://x" in [each.value for each in listed.values]
+
+
 def test_a_file_that_cannot_be_read_at_all(write: Write) -> None:
     """There is nothing to list."""
     write("default = ")

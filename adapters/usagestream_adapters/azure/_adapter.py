@@ -67,7 +67,11 @@ class AzureAdapter(SdkAdapter):
         deployment = deployments.get(model)
         if deployment is None and self._profile.listed_models_only:
             near = get_close_matches(model, deployments, n=1)
-            known = f"Did you mean {near[0]!r}?" if near else f"Listed: {', '.join(deployments)}."
+            known = (
+                f"Did you mean {near[0]!r}?"
+                if near
+                else f"Listed: {', '.join(deployments) or 'none'}."
+            )
             raise ConfigError(f"No deployment is listed for the model {model!r}. {known}")
         pasted = self._surface.deployment
         if deployment is None and pasted not in (None, model):

@@ -67,7 +67,7 @@ class AzureProfile(Profile, frozen=True):
     scope: str | None = None
     """The audience of tokens; that of the endpoint's cloud and surface if `None`."""
     token_timeout: float = Field(default=10.0, gt=0)
-    """Seconds that one attempt to get a token may take."""
+    """Seconds that one attempt to get a token may take, with a `credential` given by its kind."""
 
     deployments: Mapping[str, str] = Field(default_factory=dict[str, str])
     """Deployment by model name. A model that is not listed is the name of its deployment."""
