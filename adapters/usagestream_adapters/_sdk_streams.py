@@ -43,14 +43,13 @@ class _Body:
 
     def abort(self) -> None:
         """Break the connection, unless it was let go: then it may be another response's by now."""
-        stream = self._response.extensions.get("network_stream")
-        if self._closed or stream is None:
+        extensions = self._response.extensions
+        if self._closed:
             return
-        connection = stream.get_extra_info("socket")
-        if connection is not None:
-            # The plain socket's own method: that of a TLS socket is not for another thread.
-            with suppress(OSError):
-                socket.socket.shutdown(_plain(connection), socket.SHUT_RDWR)
+        if "usagestream_abort" in extensions:  # A replayed body's own way.
+            extensions["usagestream_abort"]()
+        elif "network_stream" in extensions:
+            _shut_down(extensions["network_stream"])
 
 
 class SdkByteStream(_Body):
@@ -143,6 +142,14 @@ class _Watchdog:
             first = not self._decided
             self._decided = True
             return first
+
+
+def _shut_down(stream: Any) -> None:
+    connection = stream.get_extra_info("socket")
+    if connection is not None:
+        # The plain socket's own method: that of a TLS socket is not for another thread.
+        with suppress(OSError):
+            socket.socket.shutdown(_plain(connection), socket.SHUT_RDWR)
 
 
 def _plain(connection: Any) -> socket.socket:

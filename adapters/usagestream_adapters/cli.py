@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ._cassettes._commands import cassettes
 from ._check_command import check
 from ._profiles_command import profiles
-from .testing._commands import cassettes
+from ._serving import show_addresses
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from usagestream import Client, Profile, Usage, UsageRecord, UsageStream
 
-    from .emulator import Emulator
 
 __all__ = ["main"]
 
@@ -114,7 +114,7 @@ def emulate(host: str, port: int) -> None:
     """
     from .emulator import Emulator
 
-    Emulator(host=host, port=port).serve_forever(_show_addresses)
+    Emulator(host=host, port=port).serve_forever(show_addresses)
 
 
 for command in (profiles, check, cassettes):
@@ -125,12 +125,6 @@ def _console(*, stderr: bool = False) -> Console:
     from rich.console import Console
 
     return Console(stderr=stderr, highlight=False, soft_wrap=True)
-
-
-def _show_addresses(server: Emulator) -> None:
-    click.echo(f"OPENAI_BASE_URL={server.openai_base_url}")
-    click.echo(f"AZURE_OPENAI_ENDPOINT={server.azure_endpoint}")
-    click.echo("Any key will do. Press Ctrl-C to stop.", err=True)
 
 
 def demo_profiles(openai_base_url: str, azure_endpoint: str) -> dict[str, Profile]:

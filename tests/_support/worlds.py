@@ -90,6 +90,21 @@ class World:
         self._runner = runner
         self.asynchronous = runner is not None
         self.records: list[UsageRecord] = []
+        self._open: list[Any] = []
+
+    def kept(self, client: Any) -> Any:
+        """Close this client, sync or async, when the world ends."""
+        self._open.append(client)
+        return client
+
+    def close(self) -> None:
+        """Close what is kept, the last first."""
+        while self._open:
+            client = self._open.pop()
+            if self._runner is None:
+                client.close()
+            else:
+                self._runner.run(_closing(client))
 
     def stream(
         self,
@@ -105,8 +120,10 @@ class World:
         sink = on_record or self.records.append
         if self._runner is None:
             client = Client(profile, on_record=sink, http_client=http_client, token_counter=None)
+            self.kept(client)
             return client.stream(tags=tags, **asked)
         other = AsyncClient(profile, on_record=sink, http_client=http_client, token_counter=None)
+        self.kept(other)
         return Blocking(other.stream(tags=tags, **asked), self._runner)
 
     def ask(self, profile: Any, reply: Reply, **params: Any) -> _UsageStream:
@@ -119,11 +136,14 @@ class World:
         return self.ask(profile, lambda _: streamed(reads, asynchronous=self.asynchronous, **reply))
 
 
+async def _closing(client: Any) -> None:
+    await (client.aclose() if hasattr(client, "aclose") else client.close())
+
+
 @contextmanager
 def make_world(*, asynchronous: bool) -> Generator[World]:
     """A world, and its event loop if it needs one."""
-    if not asynchronous:
-        yield World(None)
-        return
     with asyncio.Runner() as runner:
-        yield World(runner)
+        world = World(runner if asynchronous else None)
+        yield world
+        world.close()

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from usagestream_adapters import cli
 from usagestream_adapters.emulator import Emulator
 
 QUESTION = cli.DEMO_QUESTION
+CASSETTES = Path(__file__).parents[2] / "cassettes"
 
 
 @pytest.fixture
@@ -157,9 +159,10 @@ def test_chat_takes_a_provider_or_a_profile() -> None:
     assert "not both" in result.stderr
 
 
-def test_emulate_prints_the_addresses_and_serves_until_interrupted() -> None:
-    """`emulate` says where it listens, as variables to set, and stops quietly on Ctrl-C."""
-    program = [sys.executable, "-m", "usagestream_adapters", "emulate", "--port", "0"]
+@pytest.mark.parametrize("command", ["emulate", f"cassettes serve {CASSETTES}"])
+def test_a_server_prints_its_addresses_and_serves_until_interrupted(command: str) -> None:
+    """It says where it listens, as variables to set, and stops quietly on Ctrl-C."""
+    program = [sys.executable, "-m", "usagestream_adapters", *command.split(), "--port", "0"]
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(program, **pipes) as process:
         assert process.stdout is not None

@@ -91,7 +91,9 @@ class Ask(Protocol):
         profile: Mapping[str, Any] | None = None,
         credential: str | None = None,
         **params: Any,
-    ) -> Answer: ...
+    ) -> Answer:
+        """Ask with chat completions, or with the Responses API where there is an `input`."""
+        ...
 
 
 def make_profile(surface: str, service: Service, **more: Any) -> Profile:
@@ -116,7 +118,8 @@ def ask_sync(profile: Profile, params: Mapping[str, Any]) -> Answer:
     """Read a stream to its end with `Client`."""
     answer = Answer()
     with Client(profile, on_record=answer.records.append) as client:
-        stream = client.stream(**params)
+        ask = client.responses.stream if "input" in params else client.stream
+        stream = ask(**params)
         try:
             with stream:
                 answer.chunks.extend(stream)
@@ -134,7 +137,8 @@ def ask_async(profile: Profile, params: Mapping[str, Any]) -> Answer:
 async def _ask_async(profile: Profile, params: Mapping[str, Any]) -> Answer:
     answer = Answer()
     async with AsyncClient(profile, on_record=answer.records.append) as client:
-        stream = client.stream(**params)
+        ask = client.responses.stream if "input" in params else client.stream
+        stream = ask(**params)
         try:
             async with stream:
                 async for chunk in stream:
@@ -210,7 +214,8 @@ def ask(emulator: Emulator | None, surface: str, shell: str) -> Ask:
         if credential:
             service = Service(address=service.address, credential=credential)
         made = make_profile(surface, service, **(profile or {}))
-        return SHELLS[shell](made, {"model": MODEL, "messages": QUESTION, **params})
+        question = {} if "input" in params else {"messages": QUESTION}
+        return SHELLS[shell](made, {"model": MODEL, **question, **params})
 
     return asked
 

@@ -18,7 +18,12 @@ from usagestream_adapters.emulator import Emulator
 from .conftest import CASSETTES
 
 ROOT = CASSETTES.parent
-TESTS = ["test_replay_answers.py", "test_replay_refusals.py", "test_replay_swap.py"]
+TESTS = [
+    "test_replay_answers.py",
+    "test_replay_refusals.py",
+    "test_replay_responses.py",
+    "test_replay_swap.py",
+]
 SDK_VARIABLES = re.compile(r"(AZURE_)?OPENAI_.*|COVERAGE_.*|COV_.*")
 
 # Reverses the order of the tests; as a plugin, since a conftest would change the folder.
@@ -41,10 +46,10 @@ class Copy:
     def start(self, report: str, *options: str, **variables: str) -> subprocess.Popen[str]:
         """Run the tests that replay, in a process of their own."""
         files = [f"tests/replay/{name}" for name in TESTS]
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files, *options]
+        command = [sys.executable, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider"]
         kept = {k: v for k, v in os.environ.items() if not SDK_VARIABLES.fullmatch(k)}
         return subprocess.Popen(
-            [*command, f"--junit-xml={self.path / report}"],
+            [*command, *files, *options, f"--junit-xml={self.path / report}"],
             cwd=self.path,
             env={**kept, "PYTHONPATH": str(self.path), **variables},
             stdout=subprocess.PIPE,
@@ -77,7 +82,7 @@ def copy(tmp_path: Path) -> Copy:
 
 def test_every_cassette_is_used() -> None:
     """A cassette that no test replays is an error, and so is a test without one."""
-    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-n0"]
     listed = subprocess.run(
         [*command, "tests/replay", "-m", "vcr"],
         cwd=ROOT,

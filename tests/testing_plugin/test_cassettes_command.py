@@ -9,9 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import CliRunner, Result
 
-from usagestream_adapters.testing._commands import cassettes
+from usagestream_adapters._cassettes._commands import cassettes
 
 CASSETTES = Path(__file__).parents[2] / "cassettes"
 KEY = "sk-proj-Zx81kfLq0934mnbvPoiu"
@@ -212,12 +213,32 @@ def test_the_extra_is_named_where_it_is_missing(
 ) -> None:
     """The commands are there without it, and say what to install."""
     for name in ("_check", "_show"):
-        monkeypatch.delitem(sys.modules, f"usagestream_adapters.testing.{name}", raising=False)
-        monkeypatch.setitem(sys.modules, f"usagestream_adapters.testing.{name}", None)
-    import usagestream_adapters.testing as package
+        monkeypatch.delitem(sys.modules, f"usagestream_adapters._cassettes.{name}", raising=False)
+        monkeypatch.setitem(sys.modules, f"usagestream_adapters._cassettes.{name}", None)
+    import usagestream_adapters._cassettes as package
 
     for name in ("_check", "_show"):
         monkeypatch.delattr(package, name, raising=False)
     result = run(command, __file__)
     assert result.exit_code == 1
-    assert 'pip install "usagestream[testing]"' in result.output
+    assert 'pip install "usagestream[replay]"' in result.output
+
+
+def test_show_tells_how_a_stream_was_read(tmp_path: Path) -> None:
+    """Of a recording that kept it."""
+    text = (CASSETTES / "openai" / "plain-answer.yaml").read_text("utf-8")
+    document = yaml.safe_load(text)
+    reads = [[0.2, 5], [0.5, 7]]
+    document["interactions"][0]["timing"] = {"head": 0.1, "reads": reads, "end": 1, "ended": "left"}
+    file = tmp_path / "timed.yaml"
+    file.write_text(yaml.dump(document), "utf-8")
+    result = run("show", file)
+    assert "2 reads in 1 s, the first after 0.2 s" in result.output
+    assert "ended: left" in result.output
+
+
+def test_serve_needs_a_cassette(tmp_path: Path) -> None:
+    """It says so before it listens."""
+    result = run("serve", tmp_path)
+    assert result.exit_code == 1
+    assert "There are no cassettes in" in result.output

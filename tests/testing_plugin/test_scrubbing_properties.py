@@ -19,9 +19,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from tests._support.sdk_http import client_of, http
 
-from usagestream_adapters.testing import _yaml
+from usagestream_adapters._cassettes import _yaml
+from usagestream_adapters._cassettes._secrets import Secrets, is_placeholder
 from usagestream_adapters.testing._recording import Recording
-from usagestream_adapters.testing._secrets import Secrets, is_placeholder
 
 vcr: Any = importlib.import_module("vcr")  # It has no types.
 ALNUM = string.ascii_letters + string.digits

@@ -5,8 +5,8 @@ What each fault does at the socket, the response being chunked HTTP/1.1:
 - `clean`: the terminating chunk is sent. To HTTP the body is whole; only `[DONE]` is missing.
 - `drop`: what was sent is flushed, then the connection is closed with a FIN, without the
   terminating chunk: "incomplete chunked read" to an HTTP client.
-- `reset`: what was sent is flushed, then the socket is closed with `SO_LINGER` at zero, which sends
-  an RST: `ECONNRESET` to the client, once it has read what its own buffer still holds.
+- `reset`: the same with an RST: `ECONNRESET` to the client, once it has read what its own buffer
+  still holds.
 - `stall`, `hold_after_done`: the connection stays open and silent until the client closes it, or
   the emulator stops.
 """
@@ -14,17 +14,14 @@ What each fault does at the socket, the response being chunked HTTP/1.1:
 from __future__ import annotations
 
 import asyncio
-import socket
-import struct
 from collections.abc import Mapping, Sequence
 
 from starlette.types import Message, Receive, Scope, Send
 
+from .._local_server import break_connection
 from ._journal import Journal
 from .frames import DONE, encode
 from .scenario import Scenario
-
-_FLUSH = 0.02  # Seconds given to the client to take what was sent before the connection ends.
 
 
 def planned(frames: Sequence[bytes], scenario: Scenario) -> list[bytes]:
@@ -89,15 +86,5 @@ async def _end(scope: Scope, send: Send, scenario: Scenario, gone: asyncio.Futur
     if scenario.cut == "clean":
         await send({"type": "http.response.body", "body": b"", "more_body": False})
         return False
-    await asyncio.sleep(_FLUSH)
-    transport: asyncio.Transport = scope["state"]["transport"]
-    if scenario.cut == "reset":
-        linger = struct.pack("ii", 1, 0)
-        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-        transport.abort()
-    else:
-        transport.close()
-    await (
-        gone
-    )  # The server calls a response unfinished if it returns before the connection is lost.
+    await break_connection(scope, gone, reset=scenario.cut == "reset")
     return False

@@ -22,7 +22,7 @@ from ._request import Call
 from ._usage import usage_of
 from .scenario import Answer, Scenario, ToolCall
 
-__all__ = ["DONE", "Reply", "encode"]
+__all__ = ["DONE", "Reply", "annotation", "encode"]
 
 DONE = b"data: [DONE]\n\n"
 
@@ -140,18 +140,7 @@ class Reply:
         if not self.scenario.async_filter:
             return
         for index in range(len(self.answers)):
-            offsets = {
-                "check_offset": check_offset,
-                "start_offset": check_offset,
-                "end_offset": check_offset + 100,
-            }
-            annotation = {
-                "content_filter_offsets": offsets,
-                "content_filter_results": {"hate": _SAFE},
-                "finish_reason": None,
-                "index": index,
-            }
-            yield encode(_azure_bare([annotation]))
+            yield annotation(index, check_offset=check_offset)
 
     def _choices(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         """Return the choices of the frames in order: interleaved pieces, then one finish each."""
@@ -228,6 +217,22 @@ class Reply:
         choice = self._choice(index, {}, answer.ends_with)
         del choice["delta"]
         return {"index": index, "message": message, **choice}
+
+
+def annotation(index: int, *, check_offset: int) -> bytes:
+    """Return a frame of Azure's asynchronous filter, which has no `delta` (WIRE §2.5)."""
+    offsets = {
+        "check_offset": check_offset,
+        "start_offset": check_offset,
+        "end_offset": check_offset + 100,
+    }
+    choice = {
+        "content_filter_offsets": offsets,
+        "content_filter_results": {"hate": _SAFE},
+        "finish_reason": None,
+        "index": index,
+    }
+    return encode(_azure_bare([choice]))
 
 
 def _azure_bare(choices: list[Any], **extra: Any) -> dict[str, Any]:

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import socket
-import threading
 from collections.abc import Callable, Collection, Mapping
 from types import TracebackType
-from typing import Self, cast
+from typing import Self
 
-import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
-
+from .._local_server import LocalServer
 from ._journal import Journal
 from ._request import ReceivedRequest
 from .app import EmulatorApp
@@ -48,7 +43,7 @@ class Emulator:
         self._scenario = scenario or Scenario()
         self._deployments = deployments
         self._journal = Journal(self._scenario)
-        self._running: _Running | None = None
+        self._running: LocalServer | None = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -68,7 +63,7 @@ class Emulator:
             raise RuntimeError("the emulator is running already")
         self._journal = Journal(self._scenario)
         app = EmulatorApp(self._journal, self._deployments)
-        self._running = _Running(app, self._host, self._port)
+        self._running = LocalServer(app, self._host, self._port, name="usagestream-emulator")
 
     def stop(self) -> None:
         """Stop at once, closing every connection. The log stays; stopping twice is no error."""
@@ -136,79 +131,3 @@ class Emulator:
     def wait_idle(self, timeout: float = 2.0) -> bool:
         """Wait until nothing is being streamed; return whether that came to be in time."""
         return self._journal.wait_idle(timeout)
-
-
-class _Running:
-    """One run of the server: its socket, its event loop, its thread."""
-
-    def __init__(self, app: EmulatorApp, host: str, port: int) -> None:
-        self._socket = socket.create_server((host, port))
-        self.port = cast("int", self._socket.getsockname()[1])
-        config = uvicorn.Config(
-            app,
-            http=_Protocol,
-            loop="asyncio",
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            proxy_headers=False,
-            server_header=False,
-            headers=[("server", "usagestream-emulator")],  # A recording tells by it who answered.
-        )
-        self._server = _Server(config)
-        self._thread = threading.Thread(target=self._run, name="usagestream-emulator", daemon=True)
-        self._thread.start()
-        self._server.ready.wait()
-        if not self._server.started:
-            self._thread.join()
-            raise RuntimeError("the emulator did not start: its thread has reported why")
-
-    def _run(self) -> None:
-        try:
-            asyncio.run(self._server.serve(sockets=[self._socket]))
-        finally:
-            self._socket.close()
-            self._server.ready.set()  # Whoever starts us must not wait for ever.
-
-    def stop(self) -> None:
-        self._server.request_stop()
-        self._thread.join()
-
-    def wait(self) -> None:
-        # In slices, since a wait without an end cannot be interrupted on every platform.
-        while self._thread.is_alive():
-            self._thread.join(0.5)
-
-
-class _Server(uvicorn.Server):
-    """uvicorn's server, told to stop by an event instead of by polling, and stopping at once."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.ready = threading.Event()
-
-    def request_stop(self) -> None:
-        self._loop.call_soon_threadsafe(self._stopping.set)
-
-    async def main_loop(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._stopping = asyncio.Event()
-        await self.on_tick(0)  # Makes the `date` header of the run.
-        self.ready.set()
-        await self._stopping.wait()
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        for server in self.servers:
-            server.close()
-        while self.server_state.connections or self.server_state.tasks:
-            for connection in list(self.server_state.connections):
-                cast("_Protocol", connection).transport.abort()
-            await asyncio.sleep(0)
-
-
-class _Protocol(H11Protocol):
-    """uvicorn's HTTP protocol, handing its transport to the application, which may cut it."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self.app_state = {**self.app_state, "transport": transport}

@@ -9,32 +9,30 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
 from _pytest.outcomes import Failed  # what pytest.fail raises
 
-from . import _yaml
-from ._addresses import describe_origin, is_token_request
-from ._exchange import (
+from .._cassettes import _yaml
+from .._cassettes._addresses import describe_origin, is_token_request
+from .._cassettes._exchange import (
     clean_request,
     clean_response,
     decompressed,
     note_request,
     note_response,
 )
-from ._leaks import leaks
-from ._match import MATCHERS
+from .._cassettes._file import is_emulator, shown_path, stamp
+from .._cassettes._file import write as write_file
+from .._cassettes._leaks import leaks
+from .._cassettes._match import MATCHERS
+from .._cassettes._secrets import Secrets
+from .._cassettes._vcr import FilesystemPersister, serialize
 from ._miss import describe_miss
-from ._secrets import Secrets
-from ._vcr import FilesystemPersister, serialize
 
 __all__ = ["Miss", "Recording"]
 
-EMULATOR: Final = "usagestream emulator"
-_EMULATOR_HEADER: Final = "usagestream-emulator"
 _CLEAN: Final = "usagestream_clean"
 
 
@@ -113,7 +111,7 @@ class Recording:
             for number, request in enumerate(cassette.requests, 1)
             if not cassette.play_counts[number - 1]
         ]
-        return f"{_named(cassette.path)} was not played to its end: {', '.join(left)} is left."
+        return f"{shown_path(cassette.path)} was not played to its end: {', '.join(left)} is left."
 
     def _unanswered(self, request: Any) -> None:
         asked = self._cassette.filter_request(request)
@@ -122,7 +120,7 @@ class Recording:
         if self.writing:
             self._origins.add(describe_origin(request.uri))
             return
-        miss = describe_miss(self._cassette, request, asked, _named(self._cassette.path))
+        miss = describe_miss(self._cassette, request, asked, shown_path(self._cassette.path))
         self.misses.append(miss)
         raise Miss(miss, pytrace=False)
 
@@ -149,7 +147,7 @@ class Recording:
             if not self.writing:
                 return before_response(response)
             note_response(response, self._secrets)
-            self._emulated = self._emulated or _is_emulator(response)
+            self._emulated = self._emulated or is_emulator(response)
             kept = before_response(decompressed(response))
             return kept and clean_response(kept, self._secrets)
 
@@ -175,7 +173,7 @@ class Recording:
             why = f"{leak}, which cannot be scrubbed"
         except Exception as exc:  # noqa: BLE001 - the failure is reported at the test's end
             why = f"{type(exc).__name__}: {exc}"
-        self.refusal = f"Nothing was written to {_named(self._cassette.path)}: {why}."
+        self.refusal = f"Nothing was written to {shown_path(self._cassette.path)}: {why}."
 
     def _clean(self, cassette: Mapping[str, Any]) -> dict[str, Any]:
         """Scrub again, with all that is known by now."""
@@ -189,32 +187,13 @@ class Recording:
 
     def stamp(self) -> dict[str, Any]:
         """Say where, when and with what the cassette was recorded."""
-        against = [
-            EMULATOR if self._emulated and origin == "a local server" else origin
-            for origin in sorted(self._origins)
-        ]
-        return {
-            "recorded_with": f"usagestream {version('usagestream')}",
-            "recorded_against": ", ".join(dict.fromkeys([*self._recorded_before, *against])),
-            "recorded_on": datetime.now(UTC).date().isoformat(),
-        }
+        return stamp(self._origins, emulated=self._emulated, before=self._recorded_before)
 
     def loaded(self, document: Any) -> None:
         """Remember what an earlier recording says of itself, where more is added to it."""
         if isinstance(document, dict) and document.get("recorded_against"):
             self._recorded_before = str(document["recorded_against"]).split(", ")
             self._loaded_own = True
-
-
-def _is_emulator(response: Mapping[str, Any]) -> bool:
-    headers = {str(name).lower(): values for name, values in response["headers"].items()}
-    return _EMULATOR_HEADER in headers.get("server", ())
-
-
-def _named(path: object) -> str:
-    """A cassette's path, from where the tests run if it is below."""
-    full = Path(os.fspath(path))  # type: ignore[call-overload]
-    return str(full.relative_to(Path.cwd())) if full.is_relative_to(Path.cwd()) else str(full)
 
 
 class _Guard:
@@ -231,7 +210,7 @@ class _Guard:
         def write(cleaned: dict[str, Any]) -> None:
             own = self._inner is FilesystemPersister or isinstance(self._inner, FilesystemPersister)
             if own:
-                _write(Path(path), serialize(cleaned, serializer))
+                write_file(Path(path), serialize(cleaned, serializer))
             else:
                 self._inner.save_cassette(path, cleaned, serializer)
 
@@ -252,11 +231,3 @@ class _Stamped:
 
     def serialize(self, document: dict[str, Any]) -> str:
         return str(self._inner.serialize({**self._recording.stamp(), **document}))
-
-
-def _write(path: Path, text: str) -> None:
-    """Write in UTF-8, where vcrpy goes by the locale, and all of it or nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_bytes(text.encode())
-    unfinished.replace(path)

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import click
 
+from .._serving import show_addresses
+
 __all__ = ["cassettes"]
 
-_MISSING = 'This needs vcrpy and PyYAML: pip install "usagestream[testing]"'
+_MISSING = 'This needs vcrpy and PyYAML: pip install "usagestream[replay]"'
 _PATH = click.Path(exists=True, path_type=Path)
 
 
@@ -55,3 +57,24 @@ def show(file: Path) -> None:
             click.echo(line)
     except ValueError as exc:
         raise click.ClickException(str(exc)) from exc
+
+
+@cassettes.command()
+@click.argument("path", type=_PATH)
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8766, show_default=True, type=click.IntRange(0, 65535))
+@click.option("--recorded-pace", is_flag=True, help="Wait between reads as long as was recorded.")
+def serve(path: Path, host: str, port: int, recorded_pace: bool) -> None:
+    """Answer from a cassette, or a folder of them, on a local port until interrupted.
+
+    No key is looked at. A request that nothing answers is refused with status 501.
+    """
+    from usagestream.errors import ConfigError
+
+    from ..replay import Replay, ReplayServer
+
+    try:
+        replay = Replay(path, pace="recorded" if recorded_pace else "at_once")
+    except ConfigError as exc:
+        raise click.ClickException(str(exc)) from exc
+    ReplayServer(replay, host=host, port=port).serve_forever(show_addresses)

@@ -38,7 +38,13 @@ def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
+def _flow(dumper: _Dumper, pair: tuple[Any, ...]) -> yaml.SequenceNode:
+    """Keep what belongs together on one line, such as the time and the size of a read."""
+    return dumper.represent_sequence("tag:yaml.org,2002:seq", pair, flow_style=True)
+
+
 _Dumper.add_representer(str, _text)
+_Dumper.add_representer(tuple, _flow)
 
 
 def serialize(cassette: dict[str, Any]) -> str:

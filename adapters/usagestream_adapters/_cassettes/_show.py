@@ -34,12 +34,14 @@ def show(path: Path) -> Iterator[str]:
     for name in _STAMP:
         if name in document:
             yield f"{name}: {document[name]}"
-    for number, (request, response) in enumerate(zip(requests, responses, strict=True), 1):
+    recorded = zip(requests, responses, document["interactions"], strict=True)
+    for number, (request, response, interaction) in enumerate(recorded, 1):
         yield ""
         yield f"{number}. {request.method} {request.uri}"
         yield from _indented(_readable(request.body_bytes or b""))
         yield ""
         yield from _answer(response)
+        yield from _timed(interaction.get("timing"))
 
 
 def _answer(response: dict[str, Any]) -> Iterator[str]:
@@ -51,6 +53,15 @@ def _answer(response: dict[str, Any]) -> Iterator[str]:
         yield from _stream(body, Head(status=response["status"]["code"], content_type=declared))
     else:
         yield from _indented(_readable(body))
+
+
+def _timed(timing: dict[str, Any] | None) -> Iterator[str]:
+    """What is kept beside a body, if anything is."""
+    if timing:
+        reads, end = timing["reads"], timing["end"]
+        first = reads[0][0] if reads else end
+        yield f"   {len(reads)} reads in {end:g} s, the first after {first:g} s"
+        yield f"   ended: {timing['ended']}"
 
 
 def _stream(body: bytes, head: Head) -> Iterator[str]:

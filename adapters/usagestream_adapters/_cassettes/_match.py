@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from ._addresses import read_address
 
-__all__ = ["MATCHERS", "address", "body", "body_differences"]
+__all__ = ["MATCHERS", "address", "body", "body_differences", "differences", "read_body"]
 
 _LONGEST_SHOWN: Final = 60
 _PLAIN_NAME: Final = re.compile(r"\w+")
@@ -55,18 +55,18 @@ def body_differences(sent: Any, recorded: Any) -> Iterator[str]:
     if one == other:
         return
     try:
-        now, was = _asked(one, sent.uri), _asked(other, recorded.uri)
+        now, was = read_body(one, sent.uri), read_body(other, recorded.uri)
     except ValueError:
         yield f"the body, of {len(other)} bytes as recorded and {len(one)} as sent"
         return
-    yield from _differences(now, was, "")
+    yield from differences(now, was, "")
 
 
-def _asked(data: bytes, uri: str) -> Any:
-    """What a JSON body asks for, without what no answer depends on.
+def read_body(data: bytes, uri: str) -> Any:
+    """Read what a JSON body asks for, without what no answer depends on.
 
     That is the padding of frames, and the model's name where Azure goes by the deployment in the
-    address (WIRE §1.1, §2.3).
+    address (WIRE §1.1, §2.3). Raises `ValueError` for what is no JSON.
     """
     asked = json.loads(data)
     if not isinstance(asked, dict):
@@ -81,17 +81,18 @@ def _asked(data: bytes, uri: str) -> Any:
     return asked
 
 
-def _differences(now: Any, was: Any, place: str) -> Iterator[str]:
+def differences(now: Any, was: Any, place: str) -> Iterator[str]:
+    """Give the differences of two JSON values, one sentence each; `place` is where they are."""
     if isinstance(now, dict) and isinstance(was, dict):
         for name in {**was, **now}:
             step = name if _PLAIN_NAME.fullmatch(name) else json.dumps(name)
             inner = f"{place}.{step}" if place else step
-            yield from _differences(now.get(name, _ABSENT), was.get(name, _ABSENT), inner)
+            yield from differences(now.get(name, _ABSENT), was.get(name, _ABSENT), inner)
     elif isinstance(now, list) and isinstance(was, list):
         for index in range(max(len(now), len(was))):
             one = now[index] if index < len(now) else _ABSENT
             other = was[index] if index < len(was) else _ABSENT
-            yield from _differences(one, other, f"{place}[{index}]")
+            yield from differences(one, other, f"{place}[{index}]")
     elif now != was:
         yield _difference(f"`{place}` of the body" if place else "the body", was, now)
 

@@ -1,0 +1,40 @@
+"""Run a program, not only a test, on recorded exchanges: no network, no key, any fault you like.
+
+`Recorder` records what goes through an HTTP client, with the boundaries and times of the reads.
+`Replay` answers from cassettes, whoever recorded them; `ReplayServer` does over HTTP, and the
+profile `provider = "replay"` without a change to the program. `cut`, `drop_usage`,
+`refuse_stream_options`, `async_filter`, `stall` and `reset` make a good cassette go wrong.
+
+Needs `pip install "usagestream[replay]"`.
+"""
+
+from ._adapter import ReplayAdapter, ReplayProfile
+from ._faults import (
+    Fault,
+    async_filter,
+    cut,
+    drop_usage,
+    refuse_stream_options,
+    reset,
+    stall,
+)
+from ._recorder import Recorder, RecordingRefusedError
+from ._replay import Pace, Replay
+from ._server import ReplayServer
+
+__all__ = [
+    "Fault",
+    "Pace",
+    "Recorder",
+    "RecordingRefusedError",
+    "Replay",
+    "ReplayAdapter",
+    "ReplayProfile",
+    "ReplayServer",
+    "async_filter",
+    "cut",
+    "drop_usage",
+    "refuse_stream_options",
+    "reset",
+    "stall",
+]

@@ -1,0 +1,95 @@
+"""The provider `replay`: a program runs on cassettes by its configuration alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+from pydantic import ConfigDict
+
+from usagestream.adapter import Target
+from usagestream.config import Profile
+from usagestream.errors import ConfigError
+
+from .._sdk import SdkAdapter
+from ._faults import Fault
+from ._replay import Pace, Replay
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI, OpenAI
+
+__all__ = ["ReplayAdapter", "ReplayProfile"]
+
+_ADDRESS = "https://replay.invalid/v1"
+
+
+class ReplayProfile(Profile, frozen=True):
+    """Answers from cassettes: nothing is sent, and no key is needed."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    provider: Literal["replay"] = "replay"
+    cassettes: str | os.PathLike[str] | None = None
+    """A cassette, or a folder of them; relative to the current folder. `USAGESTREAM_CASSETTES` if
+    `None`."""
+    pace: Pace = "at_once"
+    """`recorded`: with the pauses that were recorded, where they were."""
+    faults: tuple[Fault, ...] = ()
+    """What goes wrong with every stream; only in code."""
+
+    required_variables: ClassVar[tuple[str, ...]] = ("USAGESTREAM_CASSETTES",)
+    variables: ClassVar[Mapping[str, str]] = {"cassettes": "USAGESTREAM_CASSETTES"}
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> Self:
+        """Make a profile of `USAGESTREAM_CASSETTES`."""
+        profile = cls(name="replay").filled(environ)
+        profile.path()
+        return profile
+
+    def path(self) -> str:
+        """Give where the cassettes are, or raise `ConfigError`."""
+        if not self.cassettes:
+            raise ConfigError(
+                "There is nothing to replay: set USAGESTREAM_CASSETTES, or pass "
+                "ReplayProfile(cassettes=...)."
+            )
+        return os.fspath(self.cassettes)
+
+
+class ReplayAdapter(SdkAdapter):
+    """Asks as OpenAI is asked, through the SDK, with `Replay` in the network's place."""
+
+    provider: ClassVar[str] = "replay"
+    profile_type: ClassVar[type[Profile]] = ReplayProfile
+
+    def __init__(self, profile: ReplayProfile, *, http_client: object = None) -> None:
+        if http_client is not None:
+            raise ConfigError("A replay profile sends nothing: leave http_client out.")
+        profile = profile.filled(os.environ)
+        super().__init__(profile)
+        self._path = profile.path()
+        self._replay = Replay(self._path, pace=profile.pace, faults=profile.faults)
+
+    def target(self, model: str) -> Target:
+        """Every model is in the cassettes; the endpoint is their path."""
+        return Target(endpoint=self._path)
+
+    def _key_secrets(self) -> tuple[str, ...]:
+        return ()
+
+    @cached_property
+    def _options(self) -> dict[str, Any]:
+        return {"api_key": "replay", "base_url": _ADDRESS, **self._client_options()}
+
+    def _make_client(self) -> OpenAI:
+        from openai import OpenAI
+
+        return OpenAI(**self._options, http_client=self._replay.http_client())
+
+    def _make_async_client(self) -> AsyncOpenAI:
+        from openai import AsyncOpenAI
+
+        return AsyncOpenAI(**self._options, http_client=self._replay.async_http_client())

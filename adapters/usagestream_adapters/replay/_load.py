@@ -1,0 +1,161 @@
+"""Reading cassettes: vcrpy's, ours with what is kept beside the body, and other tools' of its kind.
+
+The key `timing` of an interaction is ours; vcrpy passes over it.
+"""
+
+# JSON and vcrpy's objects have no static types; pyright makes dict[Unknown, Unknown] of an Any that
+# was checked to be a dict.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from usagestream.errors import ConfigError
+
+from .._cassettes._vcr import deserialize, json_format, yaml_format
+from ._playback import Playback, Step
+
+__all__ = ["COMPLETE", "LEFT", "Exchange", "load"]
+
+COMPLETE: Final = "complete"
+LEFT: Final = "left"
+_SUFFIXES: Final = (".yaml", ".yml", ".json")
+_FRAMING: Final = frozenset({"content-length", "transfer-encoding", "connection", "keep-alive"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """What is kept beside a body. Seconds count from when the request was sent."""
+
+    head: float
+    reads: tuple[tuple[float, int], ...]
+    """Seconds, bytes."""
+    end: float
+    ended: str
+    """`complete`; `left`, by whoever read it; or the HTTP client's exception."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """One recorded request and its answer."""
+
+    cassette: str
+    number: int
+    request: Any
+    """vcrpy's."""
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    timing: Timing | None
+
+    def playback(self, *, paced: bool) -> Playback:
+        """Plan the answer: at the recorded pace where that was kept, or at once."""
+        playback = Playback(
+            status=self.status,
+            headers=self.headers,
+            steps=(Step(0.0, self.body),) if self.body else (),
+        )
+        if self.timing is None:
+            return playback.by_frame() if playback.is_stream else playback
+        timing = self.timing
+        steps: list[Step] = []
+        start, at = 0, timing.head
+        for when, size in timing.reads:
+            steps.append(Step(max(0.0, when - at) if paced else 0.0, self.body[start:][:size]))
+            start, at = start + size, when
+        error, reason = _ending(timing.ended)
+        return Playback(
+            status=self.status,
+            headers=self.headers,
+            steps=tuple(steps),
+            head_after=timing.head if paced else 0.0,
+            end_after=max(0.0, timing.end - at) if paced else 0.0,
+            error=error,
+            reason=reason,
+        )
+
+
+def _ending(ended: str) -> tuple[str | None, str]:
+    if ended == COMPLETE:
+        return None, ""
+    if ended == LEFT:
+        return "ReadError", "whoever recorded this left the stream here: nothing more is known"
+    return ended, f"recorded as {ended}"
+
+
+def load(path: Path) -> list[Exchange]:
+    """Read a cassette, or every cassette in a folder and below it, in the order of the paths.
+
+    Raises `ConfigError` where there is none.
+    """
+    if path.is_file():
+        return list(_exchanges(path, path.name))
+    if not path.is_dir():
+        raise ConfigError(f"There are no cassettes at {path}: it is no file and no folder.")
+    files = sorted(file for file in path.rglob("*") if file.suffix in _SUFFIXES)
+    exchanges = [
+        each
+        for file in files
+        if b"interactions" in file.read_bytes()
+        for each in _exchanges(file, str(file.relative_to(path)))
+    ]
+    if not exchanges:
+        raise ConfigError(f"There are no cassettes in {path}: it has no file with a recording.")
+    return exchanges
+
+
+def _exchanges(file: Path, name: str) -> Iterator[Exchange]:
+    serializer = json_format if file.suffix == ".json" else yaml_format
+    try:
+        text = file.read_text("utf-8")
+        document: Any = serializer.deserialize(text)
+        requests, responses, *_ = deserialize(text, _Read(document))
+    except Exception as exc:  # A file of any other kind fails in any other way.
+        raise ConfigError(f"{file} is not a cassette of vcrpy: {exc}") from exc
+    for number, (request, response) in enumerate(zip(requests, responses, strict=True), 1):
+        body: bytes = response["body"]["string"] or b""
+        yield Exchange(
+            cassette=name,
+            number=number,
+            request=request,
+            status=response["status"]["code"],
+            headers=tuple(_headers(response["headers"])),
+            body=body,
+            timing=_timing(document["interactions"][number - 1], len(body)),
+        )
+
+
+class _Read:
+    """A serializer of vcrpy's kind that has read its one document."""
+
+    def __init__(self, document: Any) -> None:
+        self._document = document
+
+    def deserialize(self, text: str) -> Any:
+        return {**self._document, "interactions": list(self._document["interactions"])}
+
+
+def _headers(headers: Any) -> Iterator[tuple[str, str]]:
+    for name, values in headers.items():
+        if name.lower() in _FRAMING:
+            continue
+        for value in values if isinstance(values, list) else [values]:
+            yield name.lower(), str(value)
+
+
+def _timing(interaction: Any, size: int) -> Timing | None:
+    """What was kept beside the body, unless the body was changed since."""
+    kept = interaction.get("timing")
+    if not isinstance(kept, dict):
+        return None
+    reads = tuple((float(when), int(length)) for when, length in kept["reads"])
+    if sum(length for _, length in reads) != size:
+        return None
+    return Timing(
+        head=float(kept["head"]), reads=reads, end=float(kept["end"]), ended=str(kept["ended"])
+    )

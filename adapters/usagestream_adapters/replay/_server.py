@@ -1,0 +1,127 @@
+"""Replaying over HTTP, for programs that are given an address."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from starlette.types import Message, Receive, Scope, Send
+
+    from .._local_server import LocalServer
+    from ._playback import Playback
+    from ._replay import Replay
+
+__all__ = ["ReplayServer"]
+
+
+class ReplayServer:
+    """A local server that answers from cassettes, as OpenAI and as Azure OpenAI.
+
+    Use it as a context manager, and give its addresses to any program, whatever it is written in.
+    No key is looked at. Connections break and stall as they were recorded, or as the replay's
+    faults make them. Port 0 lets the system choose one. Raises `OSError` on entry if the port is
+    taken.
+    """
+
+    def __init__(self, replay: Replay, *, host: str = "127.0.0.1", port: int = 0) -> None:
+        self._replay = replay
+        self._host = host
+        self._port = port
+        self._running: LocalServer | None = None
+
+    def __enter__(self) -> Self:
+        from .._local_server import LocalServer
+
+        if self._running is not None:
+            raise RuntimeError("the replay server is running already")
+        self._running = LocalServer(self._answer, self._host, self._port, name="usagestream-replay")
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        running, self._running = self._running, None
+        if running is not None:
+            running.stop()
+
+    def serve_forever(self, on_ready: Callable[[ReplayServer], object] | None = None) -> None:
+        """Serve until Ctrl-C. Prints nothing; `on_ready` is called once it serves."""
+        with self:
+            running = self._running
+            assert running is not None
+            try:
+                if on_ready is not None:
+                    on_ready(self)
+                running.wait()
+            except KeyboardInterrupt:
+                pass
+
+    @property
+    def url(self) -> str:
+        """Scheme, host and port. Raises `RuntimeError` if the server is not running."""
+        if self._running is None:
+            raise RuntimeError("the replay server is not running")
+        return f"http://{self._host}:{self._running.port}"
+
+    @property
+    def openai_base_url(self) -> str:
+        """What `base_url` of an OpenAI client should be."""
+        return f"{self.url}/v1"
+
+    @property
+    def azure_endpoint(self) -> str:
+        """The endpoint of an Azure resource, without any path."""
+        return self.url
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        from starlette.requests import ClientDisconnect, Request
+
+        request = Request(scope, receive)
+        try:
+            body = await request.body()
+        except ClientDisconnect:
+            return
+        playback = self._replay.answer(request.method, str(request.url), body)
+        gone = asyncio.ensure_future(receive())
+        try:
+            await _play(playback, scope, send, gone)
+        finally:
+            gone.cancel()
+            await asyncio.wait({gone})
+
+
+async def _play(
+    playback: Playback, scope: Scope, send: Send, gone: asyncio.Future[Message]
+) -> None:
+    from .._local_server import break_connection
+
+    if await _left(gone, playback.head_after):
+        return
+    headers = [(name.encode(), value.encode("latin-1")) for name, value in playback.headers]
+    start: dict[str, Any] = {"status": playback.status, "headers": headers}
+    await send({"type": "http.response.start", **start})
+    for pause, data in playback.steps:
+        if await _left(gone, pause):
+            return
+        await send({"type": "http.response.body", "body": data, "more_body": True})
+    # A time-out was the client's own: what it waited for never came.
+    silent = "Timeout" in (playback.error or "")
+    if await _left(gone, math.inf if silent else playback.end_after):
+        return
+    if playback.error is None:
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+    else:
+        await break_connection(scope, gone, reset=playback.error == "ReadError")
+
+
+async def _left(gone: asyncio.Future[Message], seconds: float) -> bool:
+    """Wait, and say whether the client left meanwhile."""
+    await asyncio.wait({gone}, timeout=None if math.isinf(seconds) else seconds)
+    return gone.done()
