@@ -21,7 +21,7 @@ from usagestream.record import UsageRequest
 from ._tokens import TokenSource
 from ._usage_request import Withheld, refused_option, without
 
-__all__ = ["Opening", "RefusalMemory"]
+__all__ = ["Opening", "RefusalMemory", "Renewal"]
 
 logger = logging.getLogger("usagestream")
 
@@ -65,8 +65,7 @@ class Opening:
         self._target = target
         self._policy: IncludeUsage = policy
         self._memory = memory
-        self._tokens = tokens
-        self._renewed = False
+        self._renewal = Renewal(tokens)
         self._key = (target.deployment or request.model, _is_on_your_data(request))
         self.reopenings = 0
         self.usage_request: UsageRequest | None = "asked"
@@ -112,7 +111,7 @@ class Opening:
         Where not, the error is told what was tried, for the record.
         """
         mended = isinstance(error, ProviderError) and (
-            self._drop_option(exc, error) or self._renew_token(exc, error)
+            self._drop_option(exc, error) or self._renewal.again(exc, error)
         )
         if mended:
             self.reopenings += 1
@@ -142,10 +141,19 @@ class Opening:
         )
         return True
 
-    def _renew_token(self, exc: Any, error: ProviderError) -> bool:
+
+class Renewal:
+    """Trying once more with a new token, where the one that was sent is refused."""
+
+    def __init__(self, tokens: TokenSource | None) -> None:
+        self._tokens = tokens
+        self._renewed = False
+
+    def again(self, exc: Any, error: Exception) -> bool:
+        """Whether to send a request again after `exc`, which `error` stands for."""
         if self._renewed or self._tokens is None:
             return False
-        if error.status != 401 or not isinstance(error, AuthenticationError):
+        if not isinstance(error, AuthenticationError) or error.status != 401:
             return False
         headers = exc.response.request.headers
         sent: str = headers.get("api-key") or headers.get("authorization", "")

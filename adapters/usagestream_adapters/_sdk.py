@@ -11,19 +11,21 @@ body is read here, since the SDK's own iteration drops usage and costs most of t
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from usagestream.adapter import Decoder, Head, Request, Target
+from usagestream.adapter import Decoder, Head, Request, Retrieved, Stored, Target
 from usagestream.config import Profile, revealed
 from usagestream.errors import ConfigError
 
 from ._chat_wire import ChatDecoder
 from ._errors import translate
-from ._opening import Opening, RefusalMemory
+from ._opening import Opening, RefusalMemory, Renewal
 from ._responses_wire import ResponsesDecoder
 from ._sdk_streams import SdkAsyncByteStream, SdkByteStream
+from ._stored import read_stored
 from ._tokens import TokenSource
 from ._usage_request import Withheld
 
@@ -146,7 +148,35 @@ class SdkAdapter:
                 body.head = opening.noted(body.head)
                 return body
 
-    def _refused(self, exc: Exception, opening: Opening) -> None:
+    def retrieve(self, stored: Stored) -> Retrieved:
+        """Ask for an answer that was kept; see `usagestream.adapter.Retriever`."""
+        time.sleep(stored.after)
+        renewal = Renewal(self._tokens)
+        ask = _retrieving(self._client, stored)
+        while True:
+            try:
+                key = None if self._keys is None else self._keys.get()
+                response = ask(stored.response_id, extra_headers=self._request_headers(key))
+                return read_stored(stored, response.http_response.content)
+            except Exception as exc:  # noqa: BLE001 - sorted out, and raised again, by _refused
+                self._refused(exc, renewal)
+
+    async def aretrieve(self, stored: Stored) -> Retrieved:
+        """`retrieve` for async code."""
+        import anyio
+
+        await anyio.sleep(stored.after)
+        renewal = Renewal(self._tokens)
+        ask = _retrieving(self._async_client, stored)
+        while True:
+            try:
+                key = None if self._keys is None else await self._keys.aget()
+                response = await ask(stored.response_id, extra_headers=self._request_headers(key))
+                return read_stored(stored, response.http_response.content)
+            except Exception as exc:  # noqa: BLE001 - sorted out, and raised again, by _refused
+                self._refused(exc, renewal)
+
+    def _refused(self, exc: Exception, opening: Opening | Renewal) -> None:
         """Raise what `exc` means, unless the request is to be sent again."""
         error = translate(exc, self._who, self._secrets())
         if opening.again(exc, error):
@@ -178,6 +208,14 @@ class SdkAdapter:
             self._tokens.close()
         if "_async_client" in self.__dict__ and self._http_client is None:
             await self._async_client.close()
+
+
+def _retrieving(client: Any, stored: Stored) -> Callable[..., Any]:
+    """The SDK's method that asks for a stored answer, and leaves its body to us."""
+    resource = client.responses if stored.api == "responses" else client.chat.completions
+    raw = resource.with_raw_response
+    ask: Callable[..., Any] = raw.cancel if stored.cancel else raw.retrieve
+    return ask
 
 
 def _asking(client: Any, request: Request) -> Callable[..., Any]:

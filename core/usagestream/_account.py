@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from .adapter import Interruptible
 from .errors import (
+    RecoveryError,
     StreamInterruptedError,
     StreamTruncatedError,
     UsageLimitExceededError,
@@ -88,6 +89,12 @@ class Account:
 
     @property
     def record(self) -> UsageRecord | None:
+        return self._record
+
+    def _to_recover(self) -> UsageRecord:
+        """The record to recover. Raises `RecoveryError` before there is one."""
+        if self._record is None:
+            raise RecoveryError("This stream has not ended: read it to its end, or close it first.")
         return self._record
 
     def _start(self) -> None:

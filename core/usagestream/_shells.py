@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, Self
 from ._account import Account, Ending, Terms, within
 from .adapter import Interruptible
 from .record import Outcome
+from .recovery import arecover, recover
 
 if TYPE_CHECKING:
     from .adapter import Adapter, AsyncByteStream, ByteStream, Request
     from .chunk import Chunk
     from .meter import Call
+    from .record import UsageRecord
     from .usage import Usage
 
 __all__ = ["AsyncStream", "Background", "SyncStream"]
@@ -82,6 +84,11 @@ class SyncStream(Account):
         self._release()
         self._finish()
         return self.usage
+
+    def recover(self, *, cancel: bool = False, timeout: float = 0.0) -> UsageRecord:
+        record = self._to_recover()
+        self._record = record = recover(self._adapter, record, cancel=cancel, timeout=timeout)
+        return record
 
     def close(self) -> None:
         self._left(None)
@@ -213,6 +220,17 @@ class AsyncStream(Account):
         await self._release()
         self._finish()
         return self.usage
+
+    async def recover(
+        self,
+        *,
+        cancel: bool = False,
+        timeout: float = 0.0,  # noqa: ASYNC109 - polling, which no cancel scope does
+    ) -> UsageRecord:
+        record = self._to_recover()
+        record = await arecover(self._adapter, record, cancel=cancel, timeout=timeout)
+        self._record = record
+        return record
 
     async def close(self) -> None:
         await self._left(None)

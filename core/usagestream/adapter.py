@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Protocol, cast, runtime_checkable
+from typing import Any, ClassVar, Protocol, cast, runtime_checkable
 
 from .chunk import Chunk
 from .config import Profile
 from .errors import ConfigError, StreamError
-from .record import UsageRequest
+from .record import Api, UsageRequest
 
 __all__ = [
     "Adapter",
@@ -25,6 +25,9 @@ __all__ = [
     "Interruptible",
     "Report",
     "Request",
+    "Retrieved",
+    "Retriever",
+    "Stored",
     "Target",
     "installed_providers",
     "load_adapter_type",
@@ -37,7 +40,7 @@ ENTRY_POINT_GROUP = "usagestream.adapters"
 class Request:
     """What the caller asked for."""
 
-    api: Literal["chat", "responses"] = "chat"
+    api: Api = "chat"
     """Chat completions, or the Responses API."""
     model: str
     params: Mapping[str, Any]
@@ -65,7 +68,7 @@ class Head:
     """By header name."""
     response_model: str | None = None
     """The model that answers, where a header says so."""
-    api: Literal["chat", "responses"] = "chat"
+    api: Api = "chat"
     """Whose wire the body is in: that of the request."""
     spillover: Mapping[str, str] = field(default_factory=dict[str, str])
     """Headers about a request that another deployment took over; empty otherwise."""
@@ -136,6 +139,44 @@ class Report:
     """The provider said that the stream is over."""
     failure: StreamError | None = None
     """The stream cannot go on: a reported error, or bytes that are not this wire."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """An answer to ask for after its stream."""
+
+    api: Api
+    response_id: str
+    cancel: bool = False
+    """Stop it, if it is still being written. Only a response can be stopped."""
+    after: float = 0.0
+    """Seconds to wait before asking."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retrieved:
+    """What the provider says of an answer that it kept."""
+
+    status: str | None
+    """`queued` and `in_progress` are not final; `None` where there is none, as for chat."""
+    report: Report
+
+
+@runtime_checkable
+class Retriever(Protocol):
+    """What an adapter may be able to do beside opening streams."""
+
+    def retrieve(self, stored: Stored) -> Retrieved:
+        """Ask for an answer, without its text.
+
+        Raises `NotFoundError` where it was not kept, `ProviderError` where the provider refuses or
+        cannot be reached.
+        """
+        ...
+
+    async def aretrieve(self, stored: Stored) -> Retrieved:
+        """`retrieve` for async code."""
+        ...
 
 
 class Decoder(Protocol):

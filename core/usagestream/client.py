@@ -12,6 +12,7 @@ from .config import Profile
 from .errors import ConfigError
 from .estimate import CounterChoice, find_counter
 from .meter import Call
+from .recovery import arecover, recover
 from .resolve import resolve_profile
 from .sinks import Outbox, is_async
 from .stream import AsyncUsageStream, UsageStream
@@ -24,12 +25,11 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from ._params import ChatParams, ResponseParams
-    from .record import UsageRecord
+    from .record import Api, UsageRecord
 
 __all__ = ["AsyncClient", "AsyncResponses", "Client", "Responses"]
 
 
-_Api: TypeAlias = Literal["chat", "responses"]
 _Prepared: TypeAlias = "tuple[Adapter, Request, Call, Terms]"
 
 
@@ -71,7 +71,7 @@ class _Desk:
         drain_timeout: float | None,
         output_tokens_limit: int | None,
         on_limit: Literal["raise", "stop"],
-        api: _Api = "chat",
+        api: Api = "chat",
     ) -> _Prepared:
         """Check what can be checked before anything is sent."""
         rest = dict(params)
@@ -90,6 +90,7 @@ class _Desk:
             profile=self._profile_name,
             target=target,
             model=model,
+            api=api,
             tags=dict(tags or {}),
             params=rest if api == "chat" else {**rest, "messages": _as_messages(rest)},
         )
@@ -189,6 +190,12 @@ class Client(_Desk):
         """The Responses API: `client.responses.stream(...)`."""
         return Responses(self._prepare)
 
+    def recover(
+        self, record: UsageRecord, *, cancel: bool = False, timeout: float = 0.0
+    ) -> UsageRecord:
+        """Give a record with the usage that the provider has now: see `UsageRecord.recover`."""
+        return recover(self._adapter, record, cancel=cancel, timeout=timeout)
+
     def close(self) -> None:
         """Wait until every record is handed over, and close the connections kept open."""
         self._outbox.wait()
@@ -253,6 +260,16 @@ class AsyncClient(_Desk):
     def responses(self) -> AsyncResponses:
         """The Responses API: `client.responses.stream(...)`."""
         return AsyncResponses(self._prepare, self._in_background)
+
+    async def recover(
+        self,
+        record: UsageRecord,
+        *,
+        cancel: bool = False,
+        timeout: float = 0.0,  # noqa: ASYNC109 - polling, which no cancel scope does
+    ) -> UsageRecord:
+        """Give a record with the usage that the provider has now: see `UsageRecord.recover`."""
+        return await arecover(self._adapter, record, cancel=cancel, timeout=timeout)
 
     async def close(self) -> None:
         """Wait for what is drained and handed over, and close the connections kept open."""

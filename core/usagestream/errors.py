@@ -17,7 +17,8 @@ UsageStreamError
 │   ├── StreamFailedError              the provider reported an error mid-stream
 │   │   └── EventTooLargeError           it sent an event past the limit set for one
 │   └── NotAStreamError                a 200 whose body is not an event stream
-└── UsageLimitExceededError          your own limit stopped the stream
+├── UsageLimitExceededError          your own limit stopped the stream
+└── RecoveryError                    what a stream cost cannot be had afterwards
 
 An exception of the SDK, of the HTTP client or of azure-core is always the `__cause__`.
 """
@@ -44,6 +45,7 @@ __all__ = [
     "ProviderError",
     "ProviderUnavailableError",
     "RateLimitError",
+    "RecoveryError",
     "StreamError",
     "StreamFailedError",
     "StreamInterruptedError",
@@ -189,3 +191,7 @@ class UsageLimitExceededError(UsageStreamError):
         self.limit = limit
         self.seen = seen
         """Output tokens counted when the limit was passed: an estimate."""
+
+
+class RecoveryError(UsageStreamError):
+    """What a stream cost cannot be had afterwards; the message says why. Nothing has changed."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from .adapter import Decoder, Head, Report, Target
     from .estimate import TokenCounter
+    from .record import Api
 
 __all__ = ["Call", "Meter"]
 
@@ -41,6 +42,7 @@ class Call:
     profile: str | None
     target: Target
     model: str
+    api: Api = "chat"
     tags: Mapping[str, str] = field(default_factory=dict[str, str])
     params: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """The other parameters of the request: what an estimate of its input reads."""
@@ -153,6 +155,7 @@ class Meter:
         head = self._head
         first = self._first_chunk
         return UsageRecord(
+            api=self._call.api,
             provider=self._call.provider,
             profile=self._call.profile,
             endpoint=self._call.target.endpoint,

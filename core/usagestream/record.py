@@ -5,13 +5,21 @@ from __future__ import annotations
 import uuid
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
 from pydantic import BaseModel, Field
 
 from .usage import Usage
 
-__all__ = ["Outcome", "RecordedError", "UsageRecord", "UsageRequest"]
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from .client import AsyncClient, Client
+
+__all__ = ["Api", "Outcome", "RecordedError", "UsageRecord", "UsageRequest"]
+
+Api: TypeAlias = Literal["chat", "responses"]
+"""Chat completions, or the Responses API."""
 
 UsageRequest: TypeAlias = Literal["asked", "refused", "not_asked"]
 """Whether the provider was asked to report usage: it was; it refused to be, now or before; or it
@@ -61,6 +69,7 @@ class UsageRecord(BaseModel, frozen=True):
 
     id: str = Field(default_factory=lambda: uuid.uuid4().hex)
     """Unique for each record, made here: safe to store under and to drop duplicates by."""
+    api: Api = "chat"
     provider: str
     """Name of the adapter: `openai`, `azure`."""
     profile: str | None = None
@@ -109,8 +118,36 @@ class UsageRecord(BaseModel, frozen=True):
     """The provider's own last usage object, untouched."""
     anomalies: tuple[str, ...] = ()
     """What the provider reported and cannot be true, so that it is not in `usage`."""
+    recovered: bool = False
+    """Whether the provider was asked again after the stream had ended: see `recover`."""
     tags: dict[str, str] = Field(default_factory=dict[str, str])
     """What the caller attached to the stream."""
+
+    @overload
+    def recover(
+        self, client: Client, *, cancel: bool = False, timeout: float = 0.0
+    ) -> UsageRecord: ...
+    @overload
+    def recover(
+        self, client: AsyncClient, *, cancel: bool = False, timeout: float = 0.0
+    ) -> Awaitable[UsageRecord]: ...
+    def recover(
+        self, client: Client | AsyncClient, *, cancel: bool = False, timeout: float = 0.0
+    ) -> UsageRecord | Awaitable[UsageRecord]:
+        """Ask the provider for the usage of an answer that it kept; to be awaited if async.
+
+        Gives this record, under the same id, with the reported usage in place of an estimate or of
+        nothing. Where the usage was reported already, nothing is asked; where the provider has the
+        answer and reports no usage, `usage` stays as it was. `client` is of the profile that the
+        stream was made with. `on_record` is not called.
+
+        An answer that is still being written is waited for, `timeout` seconds at most, or, with
+        `cancel`, stopped: OpenAI is known to report no usage then (WIRE §4).
+
+        Raises `RecoveryError` where there is no id, where the answer was not kept, or where it is
+        still being written when the time is up; `ProviderError` where the provider refuses.
+        """
+        return client.recover(self, cancel=cancel, timeout=timeout)
 
     @property
     def duration(self) -> float:

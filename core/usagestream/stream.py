@@ -64,6 +64,13 @@ class UsageStream(Protocol):
         """
         ...
 
+    def recover(self, *, cancel: bool = False, timeout: float = 0.0) -> UsageRecord:
+        """Ask the provider for the usage of an answer that it kept, once the stream has ended.
+
+        `record` and `usage` are what it gives from then on; see `UsageRecord.recover`.
+        """
+        ...
+
     def close(self) -> None:
         """Stop here and let the connection go. Does nothing to a stream that has ended."""
         ...
@@ -88,4 +95,10 @@ class AsyncUsageStream(Protocol):
     ) -> None: ...
     async def text(self) -> str: ...
     async def drain(self, timeout: float | None = None) -> Usage: ...  # noqa: ASYNC109
+    async def recover(
+        self,
+        *,
+        cancel: bool = False,
+        timeout: float = 0.0,  # noqa: ASYNC109
+    ) -> UsageRecord: ...
     async def close(self) -> None: ...

@@ -76,6 +76,12 @@ class Blocking:
 
         return self._runner.run(read())
 
+    def recover(self, *, cancel: bool = False, timeout: float = 0.0) -> UsageRecord:
+        async def ask() -> UsageRecord:
+            return await self.inner.recover(cancel=cancel, timeout=timeout)
+
+        return self._runner.run(ask())
+
     def close(self) -> None:
         async def leave() -> None:
             await self.inner.close()
@@ -121,10 +127,12 @@ class World:
         if self._runner is None:
             client = Client(profile, on_record=sink, http_client=http_client, token_counter=None)
             self.kept(client)
-            return client.stream(tags=tags, **asked)
+            ask = client.responses.stream if "input" in asked else client.stream
+            return ask(tags=tags, **asked)
         other = AsyncClient(profile, on_record=sink, http_client=http_client, token_counter=None)
         self.kept(other)
-        return Blocking(other.stream(tags=tags, **asked), self._runner)
+        aask = other.responses.stream if "input" in asked else other.stream
+        return Blocking(aask(tags=tags, **asked), self._runner)
 
     def ask(self, profile: Any, reply: Reply, **params: Any) -> _UsageStream:
         """A stream whose requests a function answers."""

@@ -8,6 +8,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 from ._request import ReceivedRequest
+from ._stored import Stored
 from .scenario import Scenario
 
 
@@ -19,6 +20,7 @@ class Journal:
         self._default = default
         self._script: deque[Scenario] = deque()
         self._requests: list[ReceivedRequest] = []
+        self._stored: dict[str, Stored] = {}
         self._open = 0
         self._disconnects = 0
         self._closed = False
@@ -30,6 +32,16 @@ class Journal:
     def next_scenario(self) -> Scenario:
         with self._changed:
             return self._script.popleft() if self._script else self._default
+
+    def store(self, response_id: str, stored: Stored) -> None:
+        """Keep an answer to be asked for later."""
+        with self._changed:
+            self._stored[response_id] = stored
+
+    def stored(self, response_id: str) -> Stored | None:
+        """Give an answer that was kept."""
+        with self._changed:
+            return self._stored.get(response_id)
 
     def record(self, request: ReceivedRequest) -> None:
         with self._changed:

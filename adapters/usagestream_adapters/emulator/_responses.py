@@ -219,7 +219,7 @@ class ResponsesReply:
             "object": "response",
             "created_at": self.created,
             "status": status,
-            "background": False,
+            "background": self.call.body.get("background") is True,
             **({"content_filters": None} if self.call.azure else {}),
             "error": None,
             "incomplete_details": None if reason is None else {"reason": reason},

@@ -17,6 +17,7 @@ from ._json import dumps
 from ._request import Call, ReceivedRequest, chat_call
 from ._responses import ResponsesCall, ResponsesReply, responses_call
 from ._sending import send_stream
+from ._stored import Retrieval, Stored, retrieval
 from .errors import ErrorReply
 from .frames import Reply
 from .scenario import Scenario
@@ -45,6 +46,10 @@ class EmulatorApp:
         except ClientDisconnect:
             return
         self._journal.record(received)
+        asked = retrieval(received)
+        if asked is not None:
+            await self._retrieve(asked)(scope, receive, send)
+            return
         call = chat_call(received) or responses_call(received)
         if call is None:
             azure = _headers.looks_like_azure(received)
@@ -57,6 +62,24 @@ class EmulatorApp:
             await _error(refusal, azure=call.azure)(scope, receive, send)
             return
         await self._answer(call, self._journal.next_scenario(), scope, receive, send)
+
+    def _retrieve(self, asked: Retrieval) -> Response:
+        refused = _azure_credential_refusal if asked.azure else _openai_credential_refusal
+        stored = self._journal.stored(asked.id)
+        refusal = refused(asked.received)
+        if refusal is None and stored is None:
+            refusal = errors.openai_not_found(asked.received.method, asked.received.path)
+        answer = stored.answer(asked) if refusal is None and stored else refusal
+        if isinstance(answer, bytes):
+            return Response(answer, headers={"content-type": "application/json"})
+        assert answer is not None
+        return _error(answer, azure=asked.azure)
+
+    def _keep(self, reply: Reply | ResponsesReply, scenario: Scenario) -> None:
+        """Keep what is to be stored: a response unless told not to, a chat completion if told."""
+        if reply.call.body.get("store", isinstance(reply, ResponsesReply)) is True:
+            stored = Stored(reply.completion(), unfinished=scenario.unfinished_retrievals)
+            self._journal.store(reply.id, stored)
 
     def _refusal(self, call: Call) -> ErrorReply | None:
         """Return what is wrong with a call whatever the scenario: address, credential or body."""
@@ -93,9 +116,11 @@ class EmulatorApp:
         }
         try:
             if not call.stream:
+                self._keep(reply, scenario)
                 await Response(reply.completion(), headers=headers)(scope, receive, send)
                 return
             frames = reply.frames()
+            self._keep(reply, scenario)
         except TokenizerMissingError:
             await _error(errors.tokenizer_missing(), azure=call.azure)(scope, receive, send)
             return

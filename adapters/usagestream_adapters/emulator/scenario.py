@@ -101,6 +101,10 @@ class Scenario:
     - `stall`: nothing more is sent until the client goes away.
 
     `hold_after_done` sends everything, `[DONE]` included, and then never ends the body.
+
+    **Afterwards.** A response is kept unless the request has `store: false`, a chat completion if
+    it has `store: true`, whatever became of the stream. The first `unfinished_retrievals` that ask
+    for a response find it still in progress; one that is cancelled then reports no usage (WIRE §4).
     """
 
     text: str | Sequence[str] = ()
@@ -134,6 +138,7 @@ class Scenario:
     cut_after_frames: int | None = None
     cut: Cut = "clean"
     hold_after_done: bool = False
+    unfinished_retrievals: int = 0
 
     def __post_init__(self) -> None:
         refused = self.stream_options_refused

@@ -23,7 +23,7 @@ from usagestream.errors import (
     StreamTruncatedError,
 )
 from usagestream.meter import Call, Meter
-from usagestream.record import Outcome, UsageRecord
+from usagestream.record import Api, Outcome, UsageRecord
 
 from .._errors import translate
 from .._responses_wire import ResponsesDecoder
@@ -49,7 +49,7 @@ _DECODERS: Mapping[tuple[str, bool], Callable[[Head], Decoder]] = {
 class Facts:
     """What is known of a call before it is made."""
 
-    api: str
+    api: Api
     base_url: str
     model: str
     body: Mapping[str, Any]
@@ -78,6 +78,7 @@ class Facts:
             profile=None,
             target=Target(endpoint=host(self.base_url), deployment=deployment),
             model=model or deployment or "",
+            api=self.api,
             tags=self.tags,
         )
 

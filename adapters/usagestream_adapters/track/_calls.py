@@ -22,11 +22,11 @@ from ._place import endpoint_of, find_place
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Generator
 
-    from usagestream.record import UsageRecord
+    from usagestream.record import Api, UsageRecord
 
 __all__ = ["Tracker"]
 
-_APIS = {"/chat/completions": "chat", "/responses": "responses"}
+_APIS: Mapping[str, Api] = {"/chat/completions": "chat", "/responses": "responses"}
 
 
 @dataclass(slots=True)
@@ -130,7 +130,7 @@ class Tracker:
         hand_over(self._on_record, record)
 
 
-def _api_of(options: Any) -> str | None:
+def _api_of(options: Any) -> Api | None:
     """Which wire a request speaks; `None` for one that is not counted."""
     if str(options.method).lower() != "post" or not isinstance(options.json_data, Mapping):
         return None

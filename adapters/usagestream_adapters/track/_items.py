@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from functools import cached_property, partial
 from types import TracebackType
 from typing import Any, Self, cast, overload
+from urllib.parse import urlsplit
 
 from usagestream.adapter import Head, Target
 from usagestream.errors import StreamInterruptedError
@@ -94,6 +95,7 @@ class _Items:
                 profile=None,
                 target=Target(endpoint=host(address) if address else "", deployment=deployment),
                 model=model or deployment or "",
+                api="responses" if urlsplit(address).path.endswith("/responses") else "chat",
                 tags=dict(tags or {}),
             )
         )
