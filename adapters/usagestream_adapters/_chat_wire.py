@@ -26,13 +26,35 @@ class ChatDecoder(SseDecoder):
         choices = frame.get("choices")
         made = False
         ended = False
-        if type(choices) is list:
-            for choice in choices:
-                chunk = _chunk(choice, frame)
-                if chunk is not None:
-                    out.append(chunk)
-                    made = True
-                    ended = ended or chunk.finish_reason is not None
+        for choice in choices if type(choices) is list else ():
+            if type(choice) is not dict:
+                continue
+            delta = choice.get("delta")
+            finish = choice.get("finish_reason")
+            if finish is not None:
+                finish = word(finish)
+            if type(delta) is not dict:
+                # Azure's asynchronous filter sends choices without `delta`; where filtered output
+                # ends the answer, such a choice has a finish reason and nothing else.
+                if finish is None:
+                    continue
+                delta = {}
+            content = delta.get("content")
+            refusal = delta.get("refusal")
+            index = choice.get("index")
+            out.append(
+                Chunk(
+                    content if type(content) is str else _joined_text(content),
+                    index if type(index) is int else 0,
+                    None if refusal is None else word(refusal),
+                    _tool_calls(delta) if "tool_calls" in delta or "function_call" in delta else (),
+                    finish,
+                    None,
+                    frame,
+                )
+            )
+            made = True
+            ended = ended or finish is not None
         usage = frame.get("usage")
         if made and self._identified and not (usage or ended or kind or frame.get("error")):
             return
@@ -54,36 +76,6 @@ class ChatDecoder(SseDecoder):
     def document(self, document: dict[str, Any], out: list[Chunk | Report]) -> None:
         """Only what is said of the whole: no part of an answer comes from what is no stream."""
         self.frame({**document, "choices": None}, None, out)
-
-
-def _chunk(choice: Any, frame: dict[str, Any]) -> Chunk | None:
-    """Make a chunk of one choice; `None` for one that says nothing of the answer.
-
-    Azure's asynchronous filter sends choices without `delta`; where filtered output ends the
-    answer, such a choice has a finish reason and nothing else.
-    """
-    if type(choice) is not dict:
-        return None
-    delta = choice.get("delta")
-    finish = choice.get("finish_reason")
-    if finish is not None:
-        finish = word(finish)
-    if type(delta) is not dict:
-        if finish is None:
-            return None
-        delta = {}
-    content = delta.get("content")
-    refusal = delta.get("refusal")
-    index = choice.get("index")
-    return Chunk(
-        content if type(content) is str else _joined_text(content),
-        index if type(index) is int else 0,
-        None if refusal is None else word(refusal),
-        _tool_calls(delta) if "tool_calls" in delta or "function_call" in delta else (),
-        finish,
-        None,
-        frame,
-    )
 
 
 def _joined_text(content: Any) -> str:

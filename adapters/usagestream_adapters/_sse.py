@@ -55,10 +55,21 @@ class SseDecoder:
 
     def feed(self, data: bytes) -> list[Chunk | Report]:
         """Take the next bytes; give what they complete."""
+        out: list[Chunk | Report] = []
+        # Most reads are one event of one line, and need no splitting.
+        if (
+            data.find(b"\n") == len(data) - 2
+            and data[:6] == b"data: "
+            and data[-1:] == b"\n"
+            and not (self._held or self._after_cr or b"\r" in data)
+        ):
+            self._is_sse = True
+            self._decode(None, data[6:], out)
+            return out
         if self._after_cr or b"\r" in data:
             data = self._unify_newlines(data)
         if not data:
-            return []
+            return out
         if self._held:
             # Joined only once the event is whole: joining on every read would take quadratic time.
             ends = b"\n\n" in data or (data[:1] == b"\n" and self._held[-1][-1:] == b"\n")
@@ -69,7 +80,6 @@ class SseDecoder:
             self._held_bytes = 0
         blocks = data.split(b"\n\n")
         rest = blocks.pop()
-        out: list[Chunk | Report] = []
         for block in blocks:
             self._event(block, out)
         if rest:
@@ -106,17 +116,21 @@ class SseDecoder:
 
     def _event(self, block: bytes, out: list[Chunk | Report], *, cut: bool = False) -> None:
         """Decode what stands between two blank lines."""
-        kind = None
         if block[:6] == b"data: " and b"\n" not in block:
-            data = block[6:]
             self._is_sse = True
+            self._decode(None, block[6:], out, cut=cut)
         else:
-            kind, data = self._fields(block)
+            self._decode(*self._fields(block), out, cut=cut)
+
+    def _decode(
+        self, kind: bytes | None, data: bytes, out: list[Chunk | Report], *, cut: bool = False
+    ) -> None:
+        """Decode an event's data."""
         try:
             frame = from_json(data)
         except ValueError:
             frame = _unusual(data, out, cut=cut)
-        if isinstance(frame, dict):
+        if type(frame) is dict:
             self.frame(frame, kind, out)
         elif frame is not None:
             out.append(_unreadable(data))

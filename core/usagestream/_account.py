@@ -129,13 +129,12 @@ class Account:
         failure.__cause__ = exc
         self._ready.extend(self._meter.close(time.monotonic(), failure))
 
-    def _take(self) -> Chunk:
-        chunk = self._ready.popleft()
+    def _handing_over(self, chunk: Chunk) -> None:
+        """A chunk is about to be handed over that may end the stream: the last, or by a limit."""
         if chunk.usage is not None:
             self._settle(Outcome.COMPLETED)
         elif self._limit is not None and self._limit.passed(chunk):
             self._stop(self._limit)
-        return chunk
 
     def _stop(self, limit: OutputLimit) -> None:
         """The chunk about to be handed over passed the limit. No stopping what has ended."""

@@ -42,7 +42,9 @@ class SyncStream(Account):
                 self._finish()
                 raise StopIteration
             self._advance()
-        chunk = self._take()
+        chunk = self._ready.popleft()
+        if chunk.usage is not None or self._limit is not None:
+            self._handing_over(chunk)
         if self._closed:
             self._release()
         return chunk
@@ -177,7 +179,9 @@ class AsyncStream(Account):
                 self._finish()
                 raise StopAsyncIteration
             await self._advance()
-        chunk = self._take()
+        chunk = self._ready.popleft()
+        if chunk.usage is not None or self._limit is not None:
+            self._handing_over(chunk)
         if self._closed:
             await self._release()
         return chunk

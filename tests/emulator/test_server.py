@@ -184,3 +184,15 @@ def test_exports() -> None:
     assert all(hasattr(package, name) for name in package.__all__)
     found = {name for name, value in vars(scenarios).items() if isinstance(value, Scenario)}
     assert found == set(scenarios.__all__)
+
+
+def test_what_is_no_way_to_ask_for_an_answer(http: httpx2.Client) -> None:
+    """Another method, and cancelling what cannot be: not found, as any wrong path."""
+    with Emulator() as server:
+        headers = {"authorization": "Bearer key"}
+        path = f"{server.openai_base_url}/chat/completions"
+        asked = {"model": "gpt-4o-mini", "store": True, "messages": DEMO}
+        kept = http.post(path, json=asked, headers=headers).json()["id"]
+        assert http.get(f"{path}/{kept}", headers=headers).json()["id"] == kept
+        assert http.put(f"{path}/{kept}", headers=headers).status_code == 404
+        assert http.post(f"{path}/{kept}/cancel", headers=headers).status_code == 404
