@@ -14,6 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import cached_property
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from usagestream.adapter import Decoder, Head, Request, Retrieved, Stored, Target
@@ -54,7 +55,7 @@ class SdkAdapter:
     def _make_client(self) -> OpenAI:
         raise NotImplementedError
 
-    def _make_async_client(self) -> AsyncOpenAI:
+    def _make_async_client(self, **more: Any) -> AsyncOpenAI:
         raise NotImplementedError
 
     def _key_secrets(self) -> tuple[str, ...]:
@@ -81,13 +82,27 @@ class SdkAdapter:
 
     @cached_property
     def _async_client(self) -> AsyncOpenAI:
-        return self._made(self._make_async_client)
+        return self._made(self._make_async_client, **self._async_http())
 
-    def _made(self, make: Callable[[], ClientT]) -> ClientT:
+    def _async_http(self) -> dict[str, Any]:
+        """The option that makes an async client of the SDK's use another transport."""
+        if self._settings.async_http == "default" or self._http_client is not None:
+            return {}
+        sdk: Any = import_module("openai")
+        names = ("DefaultAioHttpClient", "DefaultAioHttpxClient")  # the second before version 3
+        kind = next(getattr(sdk, name) for name in names if hasattr(sdk, name))
+        try:
+            return {"http_client": kind()}
+        except RuntimeError as exc:
+            raise ConfigError(
+                'async_http = "aiohttp" needs aiohttp: pip install "usagestream[aiohttp]"'
+            ) from exc
+
+    def _made(self, make: Callable[..., ClientT], **more: Any) -> ClientT:
         from openai import OpenAIError
 
         try:
-            return make()
+            return make(**more)
         except OpenAIError as exc:
             raise ConfigError(f"The {self.provider} profile cannot be used: {exc}") from exc
 

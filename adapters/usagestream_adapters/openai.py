@@ -126,10 +126,11 @@ class OpenAIAdapter(SdkAdapter):
 
         return OpenAI(**self._options(None if self._tokens is None else self._tokens.get))
 
-    def _make_async_client(self) -> AsyncOpenAI:
+    def _make_async_client(self, **more: Any) -> AsyncOpenAI:
         from openai import AsyncOpenAI
 
-        return AsyncOpenAI(**self._options(None if self._tokens is None else self._tokens.aget))
+        token = None if self._tokens is None else self._tokens.aget
+        return AsyncOpenAI(**{**self._options(token), **more})
 
 
 def _azure_v1(base_url: str) -> str:

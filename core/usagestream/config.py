@@ -55,6 +55,9 @@ class Profile(BaseModel, frozen=True):
     headers: Mapping[str, SecretText] = Field(default_factory=dict[str, SecretText], repr=False)
     """Sent with every request, such as a gateway's own key. The values are kept secret."""
 
+    async_http: Literal["default", "aiohttp"] = "default"
+    """What `AsyncClient` sends with: the SDK's default, or its aiohttp transport, which takes half
+    the CPU and runs on asyncio only. Needs `usagestream[aiohttp]`."""
     max_event_bytes: int = Field(default=16 * 1024 * 1024, gt=0)
     """The longest event that is waited for, in bytes: a second of audio is some 64 KB. A longer one
     ends the stream with `EventTooLargeError`."""

@@ -139,14 +139,14 @@ class AzureAdapter(SdkAdapter):
             return _as_told(AzureOpenAI(**options), options)
         return OpenAI(**self._other_options(token))
 
-    def _make_async_client(self) -> AsyncOpenAI:
+    def _make_async_client(self, **more: Any) -> AsyncOpenAI:
         from openai import AsyncAzureOpenAI, AsyncOpenAI
 
         token = None if self._tokens is None else self._tokens.aget
         if self._is_classic:
-            options = self._classic_options(token)
+            options = {**self._classic_options(token), **more}
             return _as_told(AsyncAzureOpenAI(**options), options)
-        return AsyncOpenAI(**self._other_options(token))
+        return AsyncOpenAI(**{**self._other_options(token), **more})
 
 
 def _as_told(client: ClientT, options: Mapping[str, Any]) -> ClientT:

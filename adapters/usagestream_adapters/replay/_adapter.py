@@ -89,7 +89,7 @@ class ReplayAdapter(SdkAdapter):
 
         return OpenAI(**self._options, http_client=self._replay.http_client())
 
-    def _make_async_client(self) -> AsyncOpenAI:
+    def _make_async_client(self, **_: Any) -> AsyncOpenAI:
         from openai import AsyncOpenAI
 
         return AsyncOpenAI(**self._options, http_client=self._replay.async_http_client())
