@@ -1,8 +1,9 @@
 """A server that answers any request with a stream made beforehand, as fast as it is read.
 
 Runs in a process of its own, so that its CPU time is nobody's. The path says what to send:
-`/<shape>/<frames>/<frames in one HTTP chunk>/...`. A frame, or a group of frames, is one chunk of
-the transfer coding and one write: clients hand out one read for each.
+`/<shape>/<frames>/<frames in one HTTP chunk>/<microseconds between writes>/...`. A frame, or a
+group of frames, is one chunk of the transfer coding and one write: clients hand out one read for
+each.
 """
 
 from __future__ import annotations
@@ -83,11 +84,13 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
             length = re.search(r"(?i)content-length: (\d+)", head)
             await reader.readexactly(int(length[1]) if length else 0)
-            _, shape, frames, group, *_ = head.split(" ")[1].split("/")
+            _, shape, frames, group, pause, *_ = head.split(" ")[1].split("/")
             writer.write(HEAD)
             for data in stream(shape, int(frames), int(group)):
                 writer.write(data)
                 await writer.drain()
+                if pause != "0":
+                    await asyncio.sleep(int(pause) / 1e6)
             writer.write(b"0\r\n\r\n")
             await writer.drain()
     except (asyncio.IncompleteReadError, ConnectionError):
@@ -96,7 +99,7 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 
 async def main() -> None:
     """Listen on a free port and print it."""
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    server = await asyncio.start_server(answer, "127.0.0.1", 0, backlog=4096)
     sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
     await server.serve_forever()

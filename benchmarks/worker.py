@@ -1,8 +1,8 @@
 """Runs one contestant in a process of its own, one stream at each line on standard input.
 
 Started as `python worker.py CONTESTANT`; needs nothing but that contestant installed. Each line is
-JSON: `{"base_url": ...}`; each answer is JSON: CPU and wall seconds, the seconds
-until the first chunk, and how many chunks were seen.
+JSON: `{"base_url": ..., "streams": ...}`, the latter for so many at once in async code; each answer
+is JSON: CPU and wall seconds, the seconds until the first chunk, and how many chunks were seen.
 """
 
 from __future__ import annotations
@@ -296,6 +296,12 @@ def pydantic_ai_async(base_url: str) -> AsyncStream:
     return run
 
 
+async def all_of(run: AsyncStream, first: Any, streams: int) -> tuple[int, float | None, str]:
+    """Read so many streams at once."""
+    read = await asyncio.gather(first, *(run() for _ in range(streams - 1)))
+    return sum(count for count, _, _ in read), read[0][1], read[0][2]
+
+
 def main() -> None:
     """Prepare the contestant, then run it once for each line."""
     make = globals()[sys.argv[1]]
@@ -307,13 +313,14 @@ def main() -> None:
         return make(base_url)
 
     for line in sys.stdin:
-        base_url = json.loads(line)["base_url"]
+        asked = json.loads(line)
+        base_url, streams = asked["base_url"], asked["streams"]
         if base_url not in prepared:
             prepared[base_url] = loop.run_until_complete(prepare(base_url))
         cpu, start = time.process_time(), time.perf_counter()
         ran = prepared[base_url]()
         if asyncio.iscoroutine(ran):
-            ran = loop.run_until_complete(ran)
+            ran = loop.run_until_complete(all_of(prepared[base_url], ran, streams))
         spent, ended = time.process_time() - cpu, time.perf_counter()
         count, first, total = ran
         answer = {

@@ -41,7 +41,17 @@ class SyncStream(Account):
                 self._release()
                 self._finish()
                 raise StopIteration
-            self._advance()
+            if not self._sent:
+                self._open()
+            try:
+                data = next(self._bytes, None)
+            except Exception as exc:  # noqa: BLE001 - only the transport runs here
+                self._interrupted(exc)
+            except BaseException as exc:
+                self._left(exc)
+                raise
+            else:
+                self._received(data)
         chunk = self._ready.popleft()
         if chunk.usage is not None or self._limit is not None:
             self._handing_over(chunk)
@@ -108,19 +118,6 @@ class SyncStream(Account):
         self._opened(self._body.head)
         self._bytes = iter(self._body)
 
-    def _advance(self) -> None:
-        if not self._sent:
-            self._open()
-        try:
-            data = next(self._bytes, None)
-        except Exception as exc:  # noqa: BLE001 - only the transport runs here, and any may be used
-            self._interrupted(exc)
-        except BaseException as exc:
-            self._left(exc)
-            raise
-        else:
-            self._received(data)
-
     def _left(self, exc: BaseException | None) -> None:
         ending = self._leave(exc)
         if ending is not None:
@@ -178,7 +175,19 @@ class AsyncStream(Account):
                 await self._release()
                 self._finish()
                 raise StopAsyncIteration
-            await self._advance()
+            if not self._sent:
+                await self._open()
+            try:
+                data = await self._bytes.__anext__()  # anext() with a default takes a step more
+            except StopAsyncIteration:
+                self._received(None)
+            except Exception as exc:  # noqa: BLE001 - only the transport runs here
+                self._interrupted(exc)
+            except BaseException as exc:
+                await self._left(exc)
+                raise
+            else:
+                self._received(data)
         chunk = self._ready.popleft()
         if chunk.usage is not None or self._limit is not None:
             self._handing_over(chunk)
@@ -251,19 +260,6 @@ class AsyncStream(Account):
             raise
         self._opened(self._body.head)
         self._bytes = aiter(self._body)
-
-    async def _advance(self) -> None:
-        if not self._sent:
-            await self._open()
-        try:
-            data = await anext(self._bytes, None)
-        except Exception as exc:  # noqa: BLE001 - only the transport runs here, and any may be used
-            self._interrupted(exc)
-        except BaseException as exc:
-            await self._left(exc)
-            raise
-        else:
-            self._received(data)
 
     async def _left(self, exc: BaseException | None) -> None:
         ending = self._leave(exc)

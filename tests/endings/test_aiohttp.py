@@ -33,7 +33,7 @@ async def ask(profile: Any, **params: Any) -> tuple[list[str], UsageRecord]:
         AsyncClient(profile, on_record=records.append, token_counter=None) as client,
         client.stream(model="gpt-4o-mini", messages=QUESTION, **params) as stream,
     ):
-        inner = client._adapter._async_client._client  # type: ignore[attr-defined]
+        inner = vars(client)["_adapter"]._async_client._client
         assert "Aio" in type(inner).__name__
         texts = [chunk.text async for chunk in stream]
     (record,) = records
