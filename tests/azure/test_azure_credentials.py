@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import socket
 import ssl
 import stat
@@ -395,11 +394,12 @@ def test_an_authority_that_is_slow(
 def test_the_event_loop_is_never_blocked(directory: Directory, entra_profile: Make) -> None:
     """While a sync credential waits for Entra, other tasks run."""
     directory.delay = 2.0
-    beats: list[float] = []
+    beats = 0
 
     async def heart() -> None:
+        nonlocal beats
         while True:
-            beats.append(time.monotonic())
+            beats += 1
             await asyncio.sleep(0.01)
 
     async def run() -> None:
@@ -409,8 +409,7 @@ def test_the_event_loop_is_never_blocked(directory: Directory, entra_profile: Ma
         beating.cancel()
 
     asyncio.run(run())
-    pauses = [after - before for before, after in itertools.pairwise(beats)]
-    assert max(pauses) < 1.9  # a busy machine makes pauses too, and imports do
+    assert beats > 20  # blocked for those two seconds, there would be a few before and after
 
 
 @pytest.mark.parametrize(

@@ -237,6 +237,16 @@ def test_show_tells_how_a_stream_was_read(tmp_path: Path) -> None:
     assert "ended: left" in result.output
 
 
+@pytest.mark.parametrize("surface", ["openai", "azure-v1"])
+def test_show_reads_the_responses_wire(surface: str) -> None:
+    """Its text, its calls, its usage."""
+    shown = run("show", CASSETTES / surface / "responses-plain-answer.yaml").output
+    assert "finish completed" in shown
+    assert "usage: input_tokens" in shown
+    shown = run("show", CASSETTES / surface / "responses-tool-calls.yaml").output
+    assert "tool call 0 get_weather" in shown
+
+
 def test_serve_needs_a_cassette(tmp_path: Path) -> None:
     """It says so before it listens."""
     result = run("serve", tmp_path)

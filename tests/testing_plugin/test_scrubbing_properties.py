@@ -21,6 +21,7 @@ from tests._support.sdk_http import client_of, http
 
 from usagestream_adapters._cassettes import _yaml
 from usagestream_adapters._cassettes._secrets import Secrets, is_placeholder
+from usagestream_adapters.replay import Recorder, RecordingRefusedError
 from usagestream_adapters.testing._recording import Recording
 
 vcr: Any = importlib.import_module("vcr")  # It has no types.
@@ -70,6 +71,20 @@ def record(folder: Path, request: dict[str, Any], response: Any) -> str | None:
     written = folder / "one.yaml"
     assert written.exists() is (recording.refusal is None)
     return written.read_text("utf-8") if written.exists() else None
+
+
+def tape(folder: Path, request: dict[str, Any], response: Any) -> str | None:
+    """Record one exchange with `Recorder`; give what was written, if anything was."""
+    path = folder / "one.yaml"
+    refused = False
+    transport = http.MockTransport(lambda _: response)
+    try:
+        with Recorder(path) as recorder, recorder.http_client(transport=transport) as client:
+            client.request("POST", **request)
+    except RecordingRefusedError:
+        refused = True
+    assert path.exists() is not refused
+    return path.read_text("utf-8") if path.exists() else None
 
 
 def said(text: str | None) -> str:
@@ -128,6 +143,22 @@ def test_what_looks_like_a_secret_is_not_written(
     with tempfile.TemporaryDirectory() as folder:
         written = said(record(Path(folder), *exchange(place, lead + secret + tail)))
     assert secret.removesuffix(".openai.azure.com") not in written
+
+
+@pytest.mark.parametrize("place", PLACES)
+@settings(deadline=None, max_examples=15)
+@given(secret=st.one_of(shaped, resource), sent=shapeless, lead=before, tail=after)
+def test_the_recorder_writes_none_either(
+    place: str, secret: str, sent: str, lead: str, tail: str
+) -> None:
+    """Neither what looks like a secret nor what was sent as one, wherever it is echoed."""
+    assume(not is_placeholder(sent) and sent.isascii())
+    with tempfile.TemporaryDirectory() as folder:
+        request, response = exchange(place, f"{lead}{secret}{tail} {lead}{sent}{tail}")
+        request["headers"]["authorization"] = f"Bearer {sent}"
+        written = said(tape(Path(folder), request, response))
+    assert secret.removesuffix(".openai.azure.com") not in written
+    assert sent not in written
 
 
 @pytest.mark.parametrize("place", PLACES)

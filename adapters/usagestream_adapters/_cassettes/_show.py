@@ -7,13 +7,15 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
-from usagestream.adapter import Head, Target
+from usagestream.adapter import Decoder, Head, Target
 from usagestream.chunk import Chunk
 from usagestream.meter import Call, Meter
 from usagestream.usage import Usage
 
 from .._chat_wire import ChatDecoder
+from .._responses_wire import ResponsesDecoder
 from ._vcr import deserialize, json_format, yaml_format
 
 __all__ = ["show"]
@@ -40,17 +42,19 @@ def show(path: Path) -> Iterator[str]:
         yield f"{number}. {request.method} {request.uri}"
         yield from _indented(_readable(request.body_bytes or b""))
         yield ""
-        yield from _answer(response)
+        yield from _answer(response, urlsplit(request.uri).path)
         yield from _timed(interaction.get("timing"))
 
 
-def _answer(response: dict[str, Any]) -> Iterator[str]:
+def _answer(response: dict[str, Any], path: str) -> Iterator[str]:
     headers = {name.lower(): values for name, values in response["headers"].items()}
     declared = headers.get("content-type", ["a body of undeclared type"])[0]
     yield f"   {response['status']['code']} {declared}"
     body: bytes = response["body"]["string"] or b""
     if "event-stream" in declared:
-        yield from _stream(body, Head(status=response["status"]["code"], content_type=declared))
+        head = Head(status=response["status"]["code"], content_type=declared)
+        kind = ResponsesDecoder if path.endswith("/responses") else ChatDecoder
+        yield from _stream(body, head, kind(head))
     else:
         yield from _indented(_readable(body))
 
@@ -64,10 +68,10 @@ def _timed(timing: dict[str, Any] | None) -> Iterator[str]:
         yield f"   ended: {timing['ended']}"
 
 
-def _stream(body: bytes, head: Head) -> Iterator[str]:
+def _stream(body: bytes, head: Head, decoder: Decoder) -> Iterator[str]:
     meter = Meter(_NOWHERE)
     meter.start(0.0, datetime.fromtimestamp(0, UTC))
-    meter.opened(head, ChatDecoder(head))
+    meter.opened(head, decoder)
     chunks = [*meter.feed(body, 0.0), *meter.close(0.0)]
     for number, chunk in enumerate(chunks, 1):
         yield f"   frame {number}: {_described(chunk)}"
@@ -80,6 +84,7 @@ def _described(chunk: Chunk) -> str:
     parts = [f"choice {chunk.index}"] if chunk.index else []
     parts += [f"text {chunk.text!r}"] if chunk.text else []
     parts += [f"refusal {chunk.refusal!r}"] if chunk.refusal else []
+    parts += [f"reasoning {chunk.reasoning!r}"] if chunk.reasoning else []
     for call in chunk.tool_calls:
         parts.append(f"tool call {call.index} {call.name or ''}({call.arguments!r})")
     parts += [f"finish {chunk.finish_reason}"] if chunk.finish_reason else []

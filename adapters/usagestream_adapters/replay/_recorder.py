@@ -108,11 +108,15 @@ class Recorder:
 
     def _answered(self, response: Any) -> None:
         take = _Take(response, response.request.extensions[_STARTED])
+        with self._lock:
+            self._takes.append(take)
+        if response.is_closed:  # It was whole from the start, as a mock transport's is.
+            take.read(response.content)
+            take.finish("complete")
+            return
         kinds = _tees()
         tee = kinds[1] if isinstance(response.stream, http_library().AsyncByteStream) else kinds[0]
         response.stream = tee(response.stream, take)
-        with self._lock:
-            self._takes.append(take)
 
     def save(self) -> None:
         """Write what was recorded so far; `with` does it at the end. Raises as the class says."""
