@@ -393,7 +393,7 @@ def test_an_authority_that_is_slow(
 
 def test_the_event_loop_is_never_blocked(directory: Directory, entra_profile: Make) -> None:
     """While a sync credential waits for Entra, other tasks run."""
-    directory.delay = 2.0
+    directory.delay = 1.0
     beats = 0
 
     async def heart() -> None:
@@ -409,7 +409,7 @@ def test_the_event_loop_is_never_blocked(directory: Directory, entra_profile: Ma
         beating.cancel()
 
     asyncio.run(run())
-    assert beats > 20  # blocked for those two seconds, there would be a few before and after
+    assert beats > 20  # blocked for that second, there would be a few before and after
 
 
 @pytest.mark.parametrize(
