@@ -19,7 +19,7 @@ from typing import Any
 from . import growth
 from .chart import draw
 from .contestants import MEASURED, OWN, QUICK, Field
-from .report import PEERS_TOO, insert, tables, verdicts
+from .report import PEERS_TOO, insert, label, tables, verdicts
 
 
 def main() -> None:
@@ -94,7 +94,8 @@ def _write(out: Path, results: dict[str, Any], text: str) -> None:
     (out / "results.json").write_text(json.dumps(results, indent=1) + "\n")
     (out / "tables.txt").write_text(text + "\n")
     case = next(case for case in results["cases"] if case.endswith(PEERS_TOO))
-    bars = {name: each["cases"][case]["cpu_us"] for name, each in results["contestants"].items()}
+    measured = results["contestants"].items()
+    bars = {label(name): each["cases"][case]["cpu_us"] for name, each in measured}
     (out / "chart.svg").write_text(draw(bars, "CPU microseconds per chunk, one in each read"))
     page = out.with_suffix(".md")
     if page.exists():

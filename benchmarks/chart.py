@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-ROW, LEFT, WIDTH = 26, 150, 760
+ROW, LEFT, WIDTH = 26, 330, 860
 
 
 def draw(bars: dict[str, float], title: str) -> str:
@@ -19,10 +19,11 @@ def draw(bars: dict[str, float], title: str) -> str:
         f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>',
         f'<text x="8" y="20" font-weight="600" fill="#1f2328">{escape(title)}</text>',
     ]
-    for number, (name, value) in enumerate(rows, 1):
+    for number, (marked, value) in enumerate(rows, 1):
+        name = marked.replace("*", "").replace("`", "")
         y = ROW * number + 8
         width = max(1.0, (WIDTH - LEFT - 70) * value / longest)
-        colour = "#0a7d5a" if name.startswith("ours") else "#8c959f"
+        colour = "#0a7d5a" if name.startswith("usagestream") else "#8c959f"
         parts += [
             f'<text x="{LEFT - 8}" y="{y + 14}" text-anchor="end" fill="#1f2328">'
             f"{escape(name)}</text>",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-__all__ = ["LIMITS", "PEERS_TOO", "insert", "tables", "verdicts"]
+__all__ = ["LIMITS", "PEERS_TOO", "insert", "label", "tables", "verdicts"]
 
 Results = Mapping[str, Any]
 """What the command writes to `results.json`."""
@@ -144,5 +144,10 @@ def _growth(results: Results) -> str:
 
 
 def _name(row: str) -> str:
-    who, _, kind = row.partition("_")
-    return f"{NAMES[who]}, {kind}" if who in NAMES else f"`{row}`"
+    return label(row) if label(row) != row else f"`{row}`"
+
+
+def label(name: str) -> str:
+    """What a contestant is called for people."""
+    who, _, kind = name.rpartition("_")
+    return f"{NAMES[who]}, {kind}" if who in NAMES else name

@@ -10,7 +10,7 @@ from ._shells import AsyncStream, SyncStream
 from .adapter import Adapter, Request, load_adapter_type
 from .config import Profile
 from .errors import ConfigError
-from .estimate import CounterChoice, find_counter
+from .estimate import CounterChoice, as_messages, find_counter
 from .meter import Call
 from .recovery import arecover, recover
 from .resolve import resolve_profile
@@ -92,7 +92,7 @@ class _Desk:
             model=model,
             api=api,
             tags=dict(tags or {}),
-            params=rest if api == "chat" else {**rest, "messages": _as_messages(rest)},
+            params=rest if api == "chat" else {**rest, "messages": as_messages(rest)},
         )
         terms = Terms(
             on_record=also_to_totals(self._outbox.put),
@@ -368,14 +368,3 @@ class AsyncResponses:
             on_limit=on_limit,
         )
         return AsyncStream(*prepared, self._in_background)
-
-
-def _as_messages(params: Mapping[str, Any]) -> list[Any]:
-    """What a response is made of, as chat messages: for an estimate of its input."""
-    said = params.get("input")
-    messages: list[Any] = [*said] if isinstance(said, list) else []
-    if isinstance(said, str):
-        messages.append({"role": "user", "content": said})
-    if params.get("instructions"):
-        messages.insert(0, {"role": "system", "content": params["instructions"]})
-    return messages

@@ -12,7 +12,7 @@ from ._recipe import count_prompt
 from .errors import ConfigError
 from .usage import Usage, UsageSource
 
-__all__ = ["CounterChoice", "TokenCounter", "estimate", "find_counter"]
+__all__ = ["CounterChoice", "TokenCounter", "as_messages", "estimate", "find_counter"]
 
 ENTRY_POINT_GROUP: Final = "usagestream.token_counters"
 
@@ -130,3 +130,14 @@ def _hides_output(model: str, params: Mapping[str, Any]) -> bool:
         or "audio" in modalities
         or (isinstance(effort, str) and effort != "none")
     )
+
+
+def as_messages(params: Mapping[str, Any]) -> list[Any]:
+    """Give what a response is made of as chat messages: for an estimate of its input."""
+    said = params.get("input")
+    messages: list[Any] = [*said] if isinstance(said, list) else []
+    if isinstance(said, str):
+        messages.append({"role": "user", "content": said})
+    if params.get("instructions"):
+        messages.insert(0, {"role": "system", "content": params["instructions"]})
+    return messages

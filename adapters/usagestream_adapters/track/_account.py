@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +21,7 @@ from usagestream.errors import (
     StreamInterruptedError,
     StreamTruncatedError,
 )
+from usagestream.estimate import TokenCounter, as_messages
 from usagestream.meter import Call, Meter
 from usagestream.record import Api, Outcome, UsageRecord
 
@@ -33,9 +33,7 @@ from ._events import NULL_USAGE, EventSplitter, without_usage
 from ._place import deployment_in, host, provider_of
 from ._skim import SkimmingChatDecoder
 
-__all__ = ["Account", "Facts", "hand_over", "outcome_of"]
-
-logger = logging.getLogger("usagestream")
+__all__ = ["Account", "Facts", "outcome_of"]
 
 _DECODERS: Mapping[tuple[str, bool], Callable[[Head], Decoder]] = {
     ("chat", True): SkimmingChatDecoder,
@@ -69,6 +67,13 @@ class Facts:
         n = self.body.get("n")
         return n if isinstance(n, int) else 1
 
+    @property
+    def params(self) -> Mapping[str, Any]:
+        """What was asked for, as an estimate of its input reads it."""
+        if self.api == "chat":
+            return self.body
+        return {**self.body, "messages": as_messages(self.body)}
+
     def call(self, provider: str) -> Call:
         """The part of the record that is known, once it is known who answers."""
         model = self.model
@@ -80,6 +85,7 @@ class Facts:
             model=model or deployment or "",
             api=self.api,
             tags=self.tags,
+            params=self.params,
         )
 
 
@@ -91,16 +97,6 @@ def outcome_of(failure: StreamError | None) -> Outcome:
     return Outcome.TRUNCATED if cut else Outcome.FAILED
 
 
-def hand_over(on_record: Callable[[UsageRecord], object] | None, record: UsageRecord) -> None:
-    """Call a sink. What it raises is logged: the caller's stream is not its business."""
-    if on_record is None:
-        return
-    try:
-        on_record(record)
-    except Exception:
-        logger.exception("on_record raised; the record %s of this call is lost", record.id)
-
-
 class Account:
     """Watches the bytes of one call go by, and settles once. Never raises what is wrong with them.
 
@@ -109,9 +105,15 @@ class Account:
     """
 
     def __init__(
-        self, facts: Facts, deliver: Callable[[UsageRecord], None], *, hides_usage: bool
+        self,
+        facts: Facts,
+        deliver: Callable[[UsageRecord], None],
+        *,
+        hides_usage: bool,
+        counter: TokenCounter | None,
     ) -> None:
         self._facts = facts
+        self._counter = counter
         self._deliver = deliver
         self._started = time.monotonic()
         self._started_at = datetime.now(UTC)
@@ -154,7 +156,7 @@ class Account:
     def _begun(self, header_names: Mapping[str, str]) -> Meter:
         facts = self._facts
         provider = provider_of(facts.base_url, header_names, is_azure=facts.is_azure)
-        self._meter = meter = Meter(facts.call(provider))
+        self._meter = meter = Meter(facts.call(provider), self._counter)
         meter.start(self._started, self._started_at)
         return meter
 

@@ -11,10 +11,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from usagestream.sinks import Outbox
 from usagestream.totals import also_to_totals
 
 from .._usage_request import refused_option
-from ._account import Account, Facts, hand_over
+from ._account import Account, Facts
 from ._ask import Asking, body_of
 from ._http import current_account
 from ._place import endpoint_of, find_place
@@ -22,6 +23,7 @@ from ._place import endpoint_of, find_place
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Generator
 
+    from usagestream.estimate import TokenCounter
     from usagestream.record import Api, UsageRecord
 
 __all__ = ["Tracker"]
@@ -46,8 +48,10 @@ class Tracker:
         self,
         on_record: Callable[[UsageRecord], object] | None,
         tags: Mapping[str, str] | None,
+        counter: TokenCounter | None,
     ) -> None:
-        self._on_record = on_record
+        self._deliver = also_to_totals(Outbox(on_record).put)
+        self._counter = counter
         self._tags = dict(tags or {})
         self._asking = Asking()
 
@@ -112,7 +116,9 @@ class Tracker:
         )
         place = find_place(client, options, facts.model)
         asked = self._asking.with_usage(options, body, place) if api == "chat" else None
-        account = Account(facts, also_to_totals(self._deliver), hides_usage=asked is not None)
+        account = Account(
+            facts, self._deliver, hides_usage=asked is not None, counter=self._counter
+        )
         return _Opening(options if asked is None else asked, account, place, asked is not None)
 
     def _asked_too_much(self, opening: _Opening, exc: Any) -> bool:
@@ -125,9 +131,6 @@ class Tracker:
         self._asking.refused(opening.place)
         opening.account.hides_usage = False
         return True
-
-    def _deliver(self, record: UsageRecord) -> None:
-        hand_over(self._on_record, record)
 
 
 def _api_of(options: Any) -> Api | None:

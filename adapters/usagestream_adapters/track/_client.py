@@ -16,6 +16,8 @@ import inspect
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from usagestream.errors import ConfigError
+from usagestream.estimate import CounterChoice, find_counter
+from usagestream.sinks import is_async
 
 from ._calls import Tracker
 from ._http import is_metered, metered
@@ -37,23 +39,33 @@ def track(
     *,
     on_record: Callable[[UsageRecord], object] | None = None,
     tags: Mapping[str, str] | None = None,
+    token_counter: CounterChoice = "auto",  # noqa: S107 - not that kind of token
 ) -> ClientT:
     """Give a client like this one whose calls are counted; the one given stays as it is.
 
     `on_record` is called once for each call of chat completions or responses, streamed or not, with
-    its `UsageRecord`; what it raises is logged and never reaches the call. Other endpoints pass
-    through. `tags` are copied to each record. Copies made of the new client (`with_options`) are
-    tracked like it. Both clients share their connections: closing one closes both, as with any copy
-    the SDK makes.
+    its `UsageRecord`; what it raises is logged and never reaches the call. For an async client it
+    may be async: it runs in the background then, on asyncio. Other endpoints pass through. `tags`
+    are copied to each record. Copies made of the new client (`with_options`) are tracked like it.
+    Both clients share their connections: closing one closes both, as with any copy the SDK makes.
 
     Streams ask for usage wherever it is accepted, and what the caller did not ask for is taken out
     again: objects and their order are those of an untracked client.
 
-    Raises `ConfigError` for a client that is tracked already, whose calls would count twice.
+    What nobody reported is estimated with `token_counter`: by default the installed one, if there
+    is one; `None` estimates nothing.
+
+    Raises `ConfigError` for a client that is tracked already, whose calls would count twice, and
+    `TypeError` for an async `on_record` of a sync client.
     """
     if is_metered(client._client):  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - as below
         raise ConfigError("This client is tracked already: track the one that it was made of.")
-    tracked: ClientT = _tracked(client, client.copy, Tracker(on_record, tags), {})
+    if is_async(on_record) and not inspect.iscoroutinefunction(client.request):
+        raise TypeError(
+            "on_record of a sync client is an ordinary function; async clients await one"
+        )
+    tracker = Tracker(on_record, tags, find_counter(token_counter))
+    tracked: ClientT = _tracked(client, client.copy, tracker, {})
     return tracked
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from functools import cached_property, partial
+from functools import cached_property
 from types import TracebackType
 from typing import Any, Self, cast, overload
 from urllib.parse import urlsplit
@@ -18,10 +18,11 @@ from usagestream.adapter import Head, Target
 from usagestream.errors import StreamInterruptedError
 from usagestream.meter import Call, Meter
 from usagestream.record import Outcome, UsageRecord
+from usagestream.sinks import Outbox
 from usagestream.totals import also_to_totals
 from usagestream.usage import Usage
 
-from ._account import hand_over, outcome_of
+from ._account import outcome_of
 from ._body import head_of
 from ._frames import ItemDecoder
 from ._place import deployment_in, host, provider_of
@@ -78,7 +79,7 @@ class _Items:
         tags: Mapping[str, str] | None,
     ) -> None:
         self._stream = stream
-        self._deliver = also_to_totals(partial(hand_over, on_record))
+        self._deliver = also_to_totals(Outbox(on_record).put)
         self._record: UsageRecord | None = None
         self._finished = False
         response = getattr(stream, "response", None)
