@@ -10,8 +10,6 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, cast
 
-from platformdirs import user_config_path
-
 from .errors import ConfigError
 
 __all__ = ["ProfileFile", "find_file", "suggestion"]
@@ -104,6 +102,8 @@ def _candidates(start: Path) -> Iterator[Path]:
     for each in (folder, *folder.parents):
         yield each / "usagestream.toml"
         yield each / "pyproject.toml"
+    from platformdirs import user_config_path  # slow to import, and the last place to look
+
     yield user_config_path("usagestream", appauthor=False) / "usagestream.toml"
 
 
