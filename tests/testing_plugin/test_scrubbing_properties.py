@@ -77,7 +77,11 @@ def tape(folder: Path, request: dict[str, Any], response: Any) -> str | None:
     """Record one exchange with `Recorder`; give what was written, if anything was."""
     path = folder / "one.yaml"
     refused = False
-    transport = http.MockTransport(lambda _: response)
+
+    def answer(_: Any) -> Any:
+        return response
+
+    transport = http.MockTransport(answer)
     try:
         with Recorder(path) as recorder, recorder.http_client(transport=transport) as client:
             client.request("POST", **request)

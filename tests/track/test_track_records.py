@@ -70,9 +70,7 @@ def test_nothing_is_estimated_without_a_counter(server: Emulator) -> None:
     assert records[0].usage.source is UsageSource.UNKNOWN
 
 
-def test_an_async_sink_is_awaited(
-    server: Emulator, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_an_async_sink_is_awaited(server: Emulator, caplog: pytest.LogCaptureFixture) -> None:
     """In the background, in order; what it raises is logged."""
     records: list[UsageRecord] = []
 

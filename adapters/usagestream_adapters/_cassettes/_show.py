@@ -42,7 +42,7 @@ def show(path: Path) -> Iterator[str]:
         yield f"{number}. {request.method} {request.uri}"
         yield from _indented(_readable(request.body_bytes or b""))
         yield ""
-        yield from _answer(response, urlsplit(request.uri).path)
+        yield from _answer(response, urlsplit(str(request.uri)).path)
         yield from _timed(interaction.get("timing"))
 
 
