@@ -35,7 +35,7 @@ from usagestream_adapters import ChatDecoder
 
 FOLDER = os.environ.get("USAGESTREAM_CORPUS")
 BLANK = re.compile(rb"\r\n\r\n|\n\n|\r\r")
-BYTE_POSITIONS = 200
+BYTE_POSITIONS = 80
 MADE = {
     "plain": [
         {"id": "c", "model": "gpt-4o", "choices": [{"index": 0, "delta": {"content": "One two"}}]},

@@ -121,7 +121,7 @@ def assembled(chunks: list[Chunk]) -> list[dict[str, Any]]:
     return [calls[key] for key in sorted(calls)]
 
 
-@pytest.mark.parametrize("size", [0, 1, 7, 1000])
+@pytest.mark.parametrize("size", [0, 7])
 @pytest.mark.parametrize("case", exchanges(ok=True))
 def test_a_recorded_answer(world: World, case: dict[str, Any], size: int) -> None:
     """Usage, text, finish, model, tool calls and refusal are those that were recorded."""
