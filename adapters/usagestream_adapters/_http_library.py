@@ -6,7 +6,7 @@ import importlib
 from functools import cache
 from typing import Any
 
-__all__ = ["http_library"]
+__all__ = ["http_library", "library_type"]
 
 
 @cache
@@ -14,9 +14,17 @@ def http_library() -> Any:
     """Import it. The SDK accepts HTTP clients of this library only."""
     from openai import DefaultHttpxClient
 
-    base = next(
-        each
-        for each in DefaultHttpxClient.__mro__
-        if each.__module__.partition(".")[0] in ("httpx", "httpx2")
+    return importlib.import_module(library_type(DefaultHttpxClient).__module__.partition(".")[0])
+
+
+def library_type(kind: type) -> type:
+    """Give the library's own class of an HTTP client, since the SDK accepts its instances only.
+
+    Not the SDK's subclass of it, which closes its connections when it is dropped.
+    """
+    return next(
+        base
+        for base in kind.__mro__
+        if base.__module__.partition(".")[0] in ("httpx", "httpx2")
+        and base.__name__ in ("Client", "AsyncClient")
     )
-    return importlib.import_module(base.__module__.partition(".")[0])

@@ -115,12 +115,11 @@ class EmulatorApp:
             **scenario.headers,
         }
         try:
+            self._keep(reply, scenario)
             if not call.stream:
-                self._keep(reply, scenario)
                 await Response(reply.completion(), headers=headers)(scope, receive, send)
                 return
             frames = reply.frames()
-            self._keep(reply, scenario)
         except TokenizerMissingError:
             await _error(errors.tokenizer_missing(), azure=call.azure)(scope, receive, send)
             return

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from types import TracebackType
-from typing import Self
+from collections.abc import Collection, Mapping
 
-from .._local_server import LocalServer
+from .._service import LocalService
 from ._journal import Journal
 from ._request import ReceivedRequest
 from .app import EmulatorApp
@@ -15,7 +13,7 @@ from .scenario import Scenario
 __all__ = ["Emulator"]
 
 
-class Emulator:
+class Emulator(LocalService):
     """A local server that plays OpenAI and Azure OpenAI over real HTTP.
 
     Use it as a context manager; it may be entered again after it was left, and many may run at
@@ -30,6 +28,9 @@ class Emulator:
     taken.
     """
 
+    _called = "emulator"
+    _signs_as = "usagestream-emulator"
+
     def __init__(
         self,
         *,
@@ -38,75 +39,29 @@ class Emulator:
         scenario: Scenario | None = None,
         deployments: Mapping[str, str] | Collection[str] | None = None,
     ) -> None:
-        self._host = host
-        self._port = port
+        super().__init__(host, port)
         self._scenario = scenario or Scenario()
         self._deployments = deployments
         self._journal = Journal(self._scenario)
-        self._running: LocalServer | None = None
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.stop()
 
     def start(self) -> None:
         """Start serving with a fresh log and script; returns when connections are accepted."""
-        if self._running is not None:
-            raise RuntimeError("the emulator is running already")
-        self._journal = Journal(self._scenario)
-        app = EmulatorApp(self._journal, self._deployments)
-        self._running = LocalServer(app, self._host, self._port, name="usagestream-emulator")
+        self._start()
 
     def stop(self) -> None:
         """Stop at once, closing every connection. The log stays; stopping twice is no error."""
-        running, self._running = self._running, None
-        if running is not None:
-            self._journal.close()
-            running.stop()
+        self._stop()
 
-    def serve_forever(self, on_ready: Callable[[Emulator], object] | None = None) -> None:
-        """Serve until Ctrl-C, or until `stop` is called elsewhere. Prints nothing.
+    def _application(self) -> EmulatorApp:
+        self._journal = Journal(self._scenario)
+        return EmulatorApp(self._journal, self._deployments)
 
-        `on_ready` is called with the emulator once it serves, so that its addresses can be shown.
-        """
-        with self:
-            running = self._running
-            assert running is not None
-            try:
-                if on_ready is not None:
-                    on_ready(self)
-                running.wait()
-            except KeyboardInterrupt:
-                pass
+    def _stopping(self) -> None:
+        self._journal.close()
 
     def script(self, *scenarios: Scenario) -> None:
         """Queue scenarios: each answers one request, in order; then the default answers again."""
         self._journal.script(*scenarios)
-
-    @property
-    def url(self) -> str:
-        """Scheme, host and port. Raises `RuntimeError` if the emulator is not running."""
-        if self._running is None:
-            raise RuntimeError("the emulator is not running")
-        return f"http://{self._host}:{self._running.port}"
-
-    @property
-    def openai_base_url(self) -> str:
-        """What `base_url` of an OpenAI client should be."""
-        return f"{self.url}/v1"
-
-    @property
-    def azure_endpoint(self) -> str:
-        """The endpoint of an Azure resource, without any path."""
-        return self.url
 
     @property
     def azure_v1_base_url(self) -> str:

@@ -138,33 +138,23 @@ def _refusal(body: Any) -> Playback | None:
 
 
 def _without_usage(playback: Playback) -> Playback:
-    return _reframed(playback, lambda step: _edited(step, _drop_counts))
+    steps = [kept for step in playback.by_frame().steps for kept in _without_counts(step)]
+    return replace(playback, steps=tuple(steps))
 
 
-def _drop_counts(frame: dict[str, Any]) -> dict[str, Any] | None:
-    holder = frame["response"] if isinstance(frame.get("response"), dict) else frame
-    if not isinstance(holder.get("usage"), dict):
-        return frame
-    if frame.get("choices") == []:
-        return None
-    holder["usage"] = None
-    return frame
-
-
-def _edited(
-    step: Step, change: Callable[[dict[str, Any]], dict[str, Any] | None]
-) -> Iterable[Step]:
+def _without_counts(step: Step) -> Iterable[Step]:
+    """The frame as it is without counts; nothing where it is only there for them."""
     match = _DATA.search(step.data)
     if match is None:
         return [step]
     frame: dict[str, Any] = json.loads(match[1])
-    before = json.dumps(frame)
-    changed = change(frame)
-    if changed is None:
-        return []
-    if json.dumps(changed) == before:
+    holder = frame["response"] if isinstance(frame.get("response"), dict) else frame
+    if not isinstance(holder.get("usage"), dict):
         return [step]
-    text = json.dumps(changed, ensure_ascii=False, separators=(",", ":")).encode()
+    if frame.get("choices") == []:
+        return []
+    holder["usage"] = None
+    text = json.dumps(frame, ensure_ascii=False, separators=(",", ":")).encode()
     return [step._replace(data=step.data[: match.start(1)] + text + step.data[match.end(1) :])]
 
 
@@ -189,8 +179,3 @@ def _finishes(frame: bytes) -> bool:
     match = _DATA.search(frame)
     choices = json.loads(match[1]).get("choices") if match else None
     return any(choice.get("finish_reason") for choice in choices or ())
-
-
-def _reframed(playback: Playback, change: Callable[[Step], Iterable[Step]]) -> Playback:
-    steps = [each for step in playback.by_frame().steps for each in change(step)]
-    return replace(playback, steps=tuple(steps))

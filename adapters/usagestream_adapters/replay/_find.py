@@ -35,7 +35,6 @@ class Asked:
 
     method: str
     uri: str
-    body_bytes: bytes
     surface: str
     operation: str
     """The path behind the surface's own part of it."""
@@ -55,7 +54,6 @@ class Asked:
         return cls(
             method=method,
             uri=uri,
-            body_bytes=body,
             surface=f"{kind} classic" if deployment else kind,
             operation=match["operation"] if match else path,
             name=name,

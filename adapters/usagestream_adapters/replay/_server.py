@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
+
+from .._service import LocalService
 
 if TYPE_CHECKING:
-    from starlette.types import Message, Receive, Scope, Send
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from .._local_server import LocalServer
     from ._playback import Playback
     from ._replay import Replay
 
 __all__ = ["ReplayServer"]
 
 
-class ReplayServer:
+class ReplayServer(LocalService):
     """A local server that answers from cassettes, as OpenAI and as Azure OpenAI.
 
     Use it as a context manager, and give its addresses to any program, whatever it is written in.
@@ -27,58 +26,15 @@ class ReplayServer:
     taken.
     """
 
+    _called = "replay server"
+    _signs_as = "usagestream-replay"
+
     def __init__(self, replay: Replay, *, host: str = "127.0.0.1", port: int = 0) -> None:
+        super().__init__(host, port)
         self._replay = replay
-        self._host = host
-        self._port = port
-        self._running: LocalServer | None = None
 
-    def __enter__(self) -> Self:
-        from .._local_server import LocalServer
-
-        if self._running is not None:
-            raise RuntimeError("the replay server is running already")
-        self._running = LocalServer(self._answer, self._host, self._port, name="usagestream-replay")
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        running, self._running = self._running, None
-        if running is not None:
-            running.stop()
-
-    def serve_forever(self, on_ready: Callable[[ReplayServer], object] | None = None) -> None:
-        """Serve until Ctrl-C. Prints nothing; `on_ready` is called once it serves."""
-        with self:
-            running = self._running
-            assert running is not None
-            try:
-                if on_ready is not None:
-                    on_ready(self)
-                running.wait()
-            except KeyboardInterrupt:
-                pass
-
-    @property
-    def url(self) -> str:
-        """Scheme, host and port. Raises `RuntimeError` if the server is not running."""
-        if self._running is None:
-            raise RuntimeError("the replay server is not running")
-        return f"http://{self._host}:{self._running.port}"
-
-    @property
-    def openai_base_url(self) -> str:
-        """What `base_url` of an OpenAI client should be."""
-        return f"{self.url}/v1"
-
-    @property
-    def azure_endpoint(self) -> str:
-        """The endpoint of an Azure resource, without any path."""
-        return self.url
+    def _application(self) -> ASGIApp:
+        return self._answer
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         from starlette.requests import ClientDisconnect, Request

@@ -10,6 +10,8 @@ import functools
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
+from .._http_library import library_type
+
 if TYPE_CHECKING:
     from ._account import Account
 
@@ -23,7 +25,7 @@ def metered(inner: Any) -> Any:
     """Make an HTTP client of the same library that uses all of `inner`, and owns nothing."""
     if is_metered(inner):
         return inner
-    return _kind(_library_type(type(inner)))(inner)
+    return _kind(library_type(type(inner)))(inner)
 
 
 def is_metered(http_client: object) -> bool:
@@ -31,24 +33,11 @@ def is_metered(http_client: object) -> bool:
     return isinstance(http_client, _Borrowed)
 
 
-def _library_type(kind: type) -> type:
-    """The library's own class, since the SDK accepts its instances only.
-
-    Not the SDK's subclass of it, which closes its connections when it is dropped.
-    """
-    return next(
-        base
-        for base in kind.__mro__
-        if base.__module__.partition(".")[0] in ("httpx", "httpx2")
-        and base.__name__ in ("Client", "AsyncClient")
-    )
-
-
 @functools.cache
-def _kind(library_type: type) -> type:
-    if library_type.__name__ == "AsyncClient":
-        return type("MeteredAsyncClient", (_AsyncSending, library_type), {})
-    return type("MeteredClient", (_Sending, library_type), {})
+def _kind(base: type) -> type:
+    if base.__name__ == "AsyncClient":
+        return type("MeteredAsyncClient", (_AsyncSending, base), {})
+    return type("MeteredClient", (_Sending, base), {})
 
 
 class _Borrowed:
