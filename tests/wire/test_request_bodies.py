@@ -1,0 +1,188 @@
+"""What is asked reaches the provider as the SDK itself would have sent it, for less."""
+
+# pyright: reportUnknownLambdaType=false
+
+from __future__ import annotations
+
+import copy
+import json
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import openai
+import pytest
+from openai.types.chat import ChatCompletionMessage
+from openai.types.responses import ResponseOutputMessage
+from tests._support.chat import HELLO
+from tests._support.sdk_http import client_of, streamed
+from tests._support.worlds import World
+
+from usagestream import Client
+from usagestream_adapters.openai import OpenAIProfile
+
+URL = "http://provider.test/v1"
+PROFILE = OpenAIProfile.model_validate({"api_key": "k", "base_url": URL})
+HI: Any = {"role": "user", "content": "Hi"}
+TOOL: dict[str, Any] = {
+    "type": "function",
+    "function": {
+        "name": "look",
+        "parameters": {"type": "object", "properties": {"a": {"enum": ["x", None, 1.5, True]}}},
+    },
+}
+CONVERSATION: list[Any] = [
+    {"role": "system", "content": "Be brief. \u2028 é 👩"},
+    {
+        "role": "user",
+        "name": "ann",
+        "content": [
+            {"type": "text", "text": "What is this?"},
+            {"type": "image_url", "image_url": {"url": "data:,x", "detail": "low"}},
+            {"type": "input_audio", "input_audio": {"data": "AA", "format": "wav"}},
+            {"type": "file", "file": {"file_id": "f"}},
+        ],
+    },
+    {
+        "role": "assistant",
+        "content": None,
+        "refusal": None,
+        "tool_calls": [
+            {"id": "c", "type": "function", "function": {"name": "look", "arguments": "{}"}},
+            {"id": "d", "type": "custom", "custom": {"name": "free", "input": "x"}},
+        ],
+    },
+    {"role": "tool", "tool_call_id": "c", "content": [{"type": "text", "text": "a cat"}]},
+    {"role": "assistant", "content": "A cat.", "audio": {"id": "a"}, "not_of_the_sdk": {"x": [1]}},
+    HI,
+]
+
+
+class Text(str):
+    """A string that could write itself otherwise."""
+
+    __slots__ = ()
+
+
+def deep(levels: int) -> Any:
+    """A list in a list in a list."""
+    value: Any = "x"
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+def bodies(asked: Callable[[], dict[str, Any]], world: World) -> tuple[bytes, bytes]:
+    """What we send of this, and what the SDK does."""
+    seen: list[bytes] = []
+
+    def reply(request: Any) -> Any:
+        seen.append(request.content)
+        return streamed([HELLO], asynchronous=world.asynchronous)
+
+    def reply_sync(request: Any) -> Any:
+        seen.append(request.content)
+        return streamed([HELLO])
+
+    world.ask(PROFILE, reply, **asked()).drain()
+    sdk: Any = openai.OpenAI(api_key="k", base_url=URL, http_client=client_of(reply_sync))
+    usage = {"include_usage": True}
+    for _ in sdk.chat.completions.create(stream=True, stream_options=usage, **asked()):
+        pass
+    ours, theirs = seen
+    return ours, theirs
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: {"messages": CONVERSATION},
+        lambda: {"messages": CONVERSATION, "tools": [TOOL] * 3, "temperature": 0, "n": 2},
+        lambda: {"messages": [], "tools": []},
+        lambda: {"messages": (message for message in CONVERSATION)},
+        lambda: {"messages": tuple(CONVERSATION), "tools": iter([TOOL])},
+        lambda: {"messages": [{**HI, "content": iter([{"type": "text", "text": "x"}])}]},
+        lambda: {"messages": [HI, ChatCompletionMessage(role="assistant", content="Hello")]},
+        lambda: {"messages": [{"role": "user", "content": Text("Hi")}]},
+        lambda: {"messages": [HI], "extra_body": {"messages": [HI, HI], "top_k": 3}},
+        lambda: {"messages": [HI], "extra_body": {}, "stop": ["\n"]},
+        lambda: {"messages": [{**HI, "deep": deep(200)}], "tools": [TOOL]},
+    ],
+    ids=[
+        *("plain", "tools", "empty", "generator", "iterables", "content", "object", "subclass"),
+        *("extra_body", "empty_extra_body", "deep"),
+    ],
+)
+def test_the_body_is_the_sdks_own(world: World, make: Callable[[], dict[str, Any]]) -> None:
+    """Byte for byte, whatever the conversation is made of."""
+    ours, theirs = bodies(lambda: {"model": "gpt-4o", **make()}, world)
+    assert ours == theirs
+
+
+def test_a_response_is_asked_for_as_the_sdk_would(world: World) -> None:
+    """Its input and tools are spared too, as text, as items, and beside the SDK's objects."""
+    item: Any = {"type": "message", "role": "assistant", "id": "m", "status": "completed"}
+    item["content"] = []
+    said: Any = ResponseOutputMessage.model_validate(item)
+    for given in ("Hi", [HI, item], [HI, said]):
+        asked: dict[str, Any] = {"model": "gpt-4o", "input": given, "tools": [TOOL]}
+        seen: list[bytes] = []
+
+        def reply(request: Any, seen: list[bytes] = seen) -> Any:
+            seen.append(request.content)
+            return streamed([])
+
+        with Client(PROFILE, http_client=client_of(reply)) as client:
+            client.responses.stream(**asked).close()
+            stream = client.responses.stream(**asked)
+            with pytest.raises(Exception, match="ended before"):
+                stream.drain()
+        sdk: Any = openai.OpenAI(api_key="k", base_url=URL, http_client=client_of(reply))
+        for _ in sdk.responses.create(stream=True, **asked):
+            pass
+        ours, theirs = seen
+        assert ours == theirs
+
+
+def test_a_parameter_nobody_knows_is_refused_before_anything_is_sent() -> None:
+    """The SDK's own check of names still sees every parameter."""
+    with Client(PROFILE, http_client=client_of(pytest.fail)) as client:
+        asked: dict[str, Any] = {"messages": [HI], "mesages": []}
+        with pytest.raises(TypeError, match="mesages"):
+            client.stream(model="gpt-4o", **asked).drain()
+
+
+def test_what_was_passed_is_not_changed(world: World) -> None:
+    """Neither the conversation nor the caller's `extra_body`."""
+    asked = {"messages": CONVERSATION, "tools": [TOOL], "extra_body": {"top_k": 3}}
+    before = copy.deepcopy(asked)
+    bodies(lambda: {"model": "gpt-4o", **asked}, world)
+    assert json.dumps(asked) == json.dumps(before)
+
+
+def test_opening_costs_little_for_each_message() -> None:
+    """The SDK calls some 700 functions of Python's for each; here it is the look at its values."""
+
+    def reply(_request: Any) -> Any:
+        return streamed([HELLO])
+
+    def calls(messages: int) -> int:
+        count = 0
+
+        def note(_frame: object, event: str, _argument: object) -> None:
+            nonlocal count
+            count += event == "call"
+
+        with client.stream(model="gpt-4o", messages=[HI] * messages) as stream:
+            pass
+        stream = client.stream(model="gpt-4o", messages=[HI] * messages)
+        before = sys.getprofile()
+        sys.setprofile(note)
+        try:
+            stream.drain()
+        finally:
+            sys.setprofile(before)
+        return count
+
+    with Client(PROFILE, token_counter=None, http_client=client_of(reply)) as client:
+        assert (calls(101) - calls(1)) / 100 <= 10
