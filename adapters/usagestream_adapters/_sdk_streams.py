@@ -61,7 +61,7 @@ class SdkByteStream(_Body):
     def __iter__(self) -> Iterator[bytes]:
         response = self._response
         chunks: Iterator[bytes] = (
-            response.iter_bytes() if self._needs_decoding else response.iter_raw()
+            response.iter_bytes() if self._needs_decoding else iter(response.stream)
         )
         return chunks
 
@@ -97,7 +97,7 @@ class SdkAsyncByteStream(_Body):
     def __aiter__(self) -> AsyncIterator[bytes]:
         response = self._response
         chunks: AsyncIterator[bytes] = (
-            response.aiter_bytes() if self._needs_decoding else response.aiter_raw()
+            response.aiter_bytes() if self._needs_decoding else aiter(response.stream)
         )
         return chunks
 

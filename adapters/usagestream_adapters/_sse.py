@@ -16,7 +16,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, Final
 
-from pydantic_core import from_json
+from jiter import from_json
 
 from usagestream.adapter import Head, Report
 from usagestream.chunk import Chunk
@@ -56,41 +56,38 @@ class SseDecoder:
     def feed(self, data: bytes) -> list[Chunk | Report]:
         """Take the next bytes; give what they complete."""
         out: list[Chunk | Report] = []
-        # Most reads are one event of one line, and need no splitting.
-        if (
-            data.find(b"\n") == len(data) - 2
-            and data[:6] == b"data: "
-            and data[-1:] == b"\n"
-            and not (self._held or self._after_cr or b"\r" in data)
-        ):
-            self._is_sse = True
-            self._decode(None, data[6:], out)
-            return out
-        if self._after_cr or b"\r" in data:
+        if self._after_cr or data.find(b"\r") >= 0:
             data = self._unify_newlines(data)
-        if not data:
-            return out
         if self._held:
-            # Joined only once the event is whole: joining on every read would take quadratic time.
-            ends = b"\n\n" in data or (data[:1] == b"\n" and self._held[-1][-1:] == b"\n")
-            if not ends:
-                return self._hold(data)
-            data = b"".join([*self._held, data])
-            self._held.clear()
-            self._held_bytes = 0
-        blocks = data.split(b"\n\n")
-        rest = blocks.pop()
-        for block in blocks:
-            self._event(block, out)
+            data = self._joined(data, out)
+        # Cut at single bytes: the two of a blank line take several times as long to look for.
+        lines = data.split(b"\n")
+        rest = lines.pop()
+        first = b""
+        others: list[bytes] | None = None
+        for line in lines:
+            if not line:
+                if first:
+                    self._event(first, others, out)
+                    first, others = b"", None
+            elif not first:
+                first = line
+            elif others is None:
+                others = [line]
+            else:
+                others.append(line)
+        if first:
+            rest = b"\n".join([first, *(others or ()), rest])
         if rest:
-            out += self._hold(rest)
+            self._hold(rest, out)
         return out
 
     def close(self) -> list[Chunk | Report]:
         """The body has ended. A last event without its blank line counts if it can be read."""
         out: list[Chunk | Report] = []
         if self._held:
-            self._event(b"".join(self._held), out, cut=True)
+            first, *others = b"".join(self._held).split(b"\n")
+            self._event(first, others or None, out, cut=True)
             self._held.clear()
         foreign = b"\n\n".join(self._foreign)
         # A stream that breaks off within its first word is a cut stream, whatever it would say.
@@ -107,25 +104,42 @@ class SseDecoder:
             self._after_cr = data[-1:] == b"\r"
         return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
-    def _hold(self, data: bytes) -> list[Chunk | Report]:
+    def _hold(self, data: bytes, out: list[Chunk | Report]) -> None:
+        """Keep the beginning of an event, or more of it."""
         self._held.append(data)
         self._held_bytes += len(data)
-        if self._held_bytes <= self._max_event_bytes:
-            return []
-        return [Report(failure=EventTooLargeError(self._max_event_bytes))]
+        if self._held_bytes > self._max_event_bytes:
+            out.append(Report(failure=EventTooLargeError(self._max_event_bytes)))
 
-    def _event(self, block: bytes, out: list[Chunk | Report], *, cut: bool = False) -> None:
-        """Decode what stands between two blank lines."""
-        if block[:6] == b"data: " and b"\n" not in block:
-            self._is_sse = True
-            self._decode(None, block[6:], out, cut=cut)
-        else:
-            self._decode(*self._fields(block), out, cut=cut)
+    def _joined(self, data: bytes, out: list[Chunk | Report]) -> bytes:
+        """What is held and this, once they make a whole event; nothing, and held, until then.
 
-    def _decode(
-        self, kind: bytes | None, data: bytes, out: list[Chunk | Report], *, cut: bool = False
+        Joining on every read would take quadratic time.
+        """
+        if not (b"\n\n" in data or (data[:1] == b"\n" and self._held[-1][-1:] == b"\n")):
+            if data:
+                self._hold(data, out)
+            return b""
+        data = b"".join([*self._held, data])
+        self._held.clear()
+        self._held_bytes = 0
+        return data
+
+    def _event(
+        self,
+        first: bytes,
+        others: list[bytes] | None,
+        out: list[Chunk | Report],
+        *,
+        cut: bool = False,
     ) -> None:
-        """Decode an event's data."""
+        """Decode the lines of an event, of which there is mostly one."""
+        kind = None
+        if others is None and first[:6] == b"data: ":
+            self._is_sse = True
+            data = first[6:]
+        else:
+            kind, data = self._fields([first, *(others or ())])
         try:
             frame = from_json(data)
         except ValueError:
@@ -135,14 +149,14 @@ class SseDecoder:
         elif frame is not None:
             out.append(_unreadable(data))
 
-    def _fields(self, block: bytes) -> tuple[bytes | None, bytes]:
+    def _fields(self, lines: list[bytes]) -> tuple[bytes | None, bytes]:
         """Read an event line by line: its type, and its data joined by newlines."""
         kind = None
         data: list[bytes] = []
         if not self._begun:
-            block = block.removeprefix(_BOM)
+            lines[0] = lines[0].removeprefix(_BOM)
         self._begun = True
-        for line in block.split(b"\n"):
+        for line in lines:
             name, colon, value = line.partition(b":")
             self._is_sse = self._is_sse or name in _SSE_FIELDS or (not name and bool(colon))
             if name == b"data":
@@ -150,8 +164,8 @@ class SseDecoder:
             elif name == b"event":
                 kind = value.strip()
         if not self._is_sse and self._foreign_bytes < _MOST_FOREIGN:
-            self._foreign.append(block)
-            self._foreign_bytes += len(block)
+            self._foreign.append(b"\n".join(lines))
+            self._foreign_bytes += len(self._foreign[-1])
         return kind, b"\n".join(data)
 
     def frame(self, frame: dict[str, Any], kind: bytes | None, out: list[Chunk | Report]) -> None:
@@ -205,7 +219,7 @@ def _unusual(data: bytes, out: list[Chunk | Report], *, cut: bool) -> Any:
 def _writable(value: Any) -> Any:
     """The same JSON without lone surrogates, which no record could be written out with."""
     text = json.dumps(value, ensure_ascii=False)
-    return from_json(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+    return from_json(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode())
 
 
 def _unreadable(data: bytes) -> Report:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections import deque
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -76,7 +75,8 @@ class Account:
         self._terms = terms
         self._limit = terms.limit
         self._meter = Meter(call, terms.counter)
-        self._ready: deque[Chunk] = deque()
+        self._ready: list[Chunk] = []
+        """Chunks to hand over, the next one last."""
         self._sent = False
         self._closed = False
         self._body_ended = False
@@ -115,9 +115,11 @@ class Account:
         meter = self._meter
         if data is None:
             self._body_ended = True
-            self._ready.extend(meter.close(now))
+            chunks = meter.close(now)
         else:
-            self._ready.extend(meter.feed(data, now))
+            chunks = meter.feed(data, now)
+        chunks.reverse()
+        self._ready = chunks
 
     def _interrupted(self, exc: Exception) -> None:
         """The transport broke while the next bytes were awaited."""
@@ -127,7 +129,7 @@ class Account:
             f"The connection {what} mid-stream: {type(exc).__name__}: {exc}".removesuffix(": ")
         )
         failure.__cause__ = exc
-        self._ready.extend(self._meter.close(time.monotonic(), failure))
+        self._ready = self._meter.close(time.monotonic(), failure)[::-1]
 
     def _handing_over(self, chunk: Chunk) -> None:
         """A chunk is about to be handed over that may end the stream: the last, or by a limit."""

@@ -52,7 +52,7 @@ class SyncStream(Account):
                 raise
             else:
                 self._received(data)
-        chunk = self._ready.popleft()
+        chunk = self._ready.pop()
         if chunk.usage is not None or self._limit is not None:
             self._handing_over(chunk)
         if self._closed:
@@ -188,7 +188,7 @@ class AsyncStream(Account):
                 raise
             else:
                 self._received(data)
-        chunk = self._ready.popleft()
+        chunk = self._ready.pop()
         if chunk.usage is not None or self._limit is not None:
             self._handing_over(chunk)
         if self._closed:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from io import StringIO
@@ -79,7 +78,7 @@ class Meter:
         self._wire_usage: dict[str, Any] | None = None
         self._wire_frame: dict[str, Any] = {}
         self._anomalies: tuple[str, ...] = ()
-        self._annotations: deque[dict[str, Any]] = deque(maxlen=_MOST_ANNOTATIONS)
+        self._annotations: list[dict[str, Any]] = []
         self._response_id: str | None = None
         self._model: str | None = None
         self._service_tier: str | None = None
@@ -110,10 +109,35 @@ class Meter:
             return Usage()
         return Usage.model_validate({**self._counts, "source": UsageSource.REPORTED})
 
-    def feed(self, data: bytes, now: float) -> list[Chunk]:
-        """Take bytes as they come. Returns the chunks they complete."""
+    def feed(self, data: bytes | None, now: float) -> list[Chunk]:
+        """Take bytes as they come, or `None` at their end. Returns the chunks they complete."""
         assert self._decoder is not None, "feed() before opened()"
-        return self._fold(self._decoder.feed(data), now)
+        items = self._decoder.close() if data is None else self._decoder.feed(data)
+        chunks: list[Chunk] = []
+        writers = self._writers
+        for item in items:
+            if isinstance(item, Chunk):
+                try:
+                    writers[item.index](item.text)
+                except KeyError:
+                    self._meet(item)
+                if item.finish_reason is not None or item.refusal or item.tool_calls:
+                    self._keep(item)
+                if self._annotations:
+                    item.annotations = tuple(self._annotations)
+                    self._annotations.clear()
+                chunks.append(item)
+            else:
+                self._note(item)
+                if item.done:
+                    chunks.append(self._last_chunk())
+                if self.over:
+                    break
+        if chunks:
+            self._chunk_count += len(chunks)
+            if self._first_chunk is None:
+                self._first_chunk = now
+        return chunks
 
     def close(self, now: float, interruption: StreamError | None = None) -> list[Chunk]:
         """The body has ended, or was interrupted. Returns what was still held back.
@@ -121,14 +145,14 @@ class Meter:
         Sets `failure` unless the answer had ended: by `[DONE]`, or by a finish reason for every
         choice where the body ended in good order (some servers never send `[DONE]`).
         """
-        assert self._decoder is not None, "close() before opened()"
-        chunks = self._fold(self._decoder.close(), now)
+        chunks = self.feed(None, now)
         if self.over:
             return chunks
         if interruption is not None:
             self.fail(interruption)
         elif self.answer_ended():
             chunks.append(self._last_chunk())
+            self._chunk_count += 1
         else:
             self.fail(
                 StreamTruncatedError(
@@ -216,43 +240,19 @@ class Meter:
             has_tool_calls=bool(self._tool_calls),
         )
 
-    def _fold(self, items: Iterable[Chunk | Report], now: float) -> list[Chunk]:
-        chunks: list[Chunk] = []
-        writers = self._writers
-        for item in items:
-            if isinstance(item, Chunk):
-                if item.index not in writers:
-                    self._meet(item.index)
-                writers[item.index](item.text)
-                if item.refusal or item.tool_calls:
-                    self._keep(item)
-                if item.finish_reason is not None:
-                    self._finish_reasons[item.index] = item.finish_reason
-                if self._annotations:
-                    item.annotations = tuple(self._annotations)
-                    self._annotations.clear()
-                chunks.append(item)
-                self._chunk_count += 1
-            else:
-                self._note(item)
-                if item.done:
-                    chunks.append(self._last_chunk())
-                if self.over:
-                    break
-        if chunks and self._first_chunk is None:
-            self._first_chunk = now
-        return chunks
-
-    def _meet(self, index: int) -> None:
+    def _meet(self, chunk: Chunk) -> None:
         """A choice that was not seen before. Its text goes nowhere if nobody will count it."""
         if self._counter is None:
-            self._writers[index] = len
+            self._writers[chunk.index] = len
             return
         self._texts.append(StringIO())
-        self._writers[index] = self._texts[-1].write
+        self._writers[chunk.index] = self._texts[-1].write
+        self._writers[chunk.index](chunk.text)
 
     def _keep(self, chunk: Chunk) -> None:
         """Keep what a chunk says beside its text."""
+        if chunk.finish_reason is not None:
+            self._finish_reasons[chunk.index] = chunk.finish_reason
         if self._counter is None:
             return
         self._writers[chunk.index](chunk.refusal or "")
@@ -274,12 +274,12 @@ class Meter:
             self._wire_frame, frame = frame or {}, self._wire_frame
         if frame:
             self._annotations.append(frame)
+            del self._annotations[:-_MOST_ANNOTATIONS]
         if report.failure is not None:
             self.fail(report.failure)
 
     def _last_chunk(self) -> Chunk:
         self.over = True
-        self._chunk_count += 1
         self._final = self._final_usage(Outcome.COMPLETED)
         return Chunk(usage=self._final, raw=self._wire_frame, annotations=tuple(self._annotations))
 

@@ -27,8 +27,8 @@ END = (
 )
 # Python functions entered, and functions written in C, for one more chunk that comes in a read of
 # its own. Raise a figure only for something that each chunk is worth.
-SYNC_CALLS, SYNC_C_CALLS = 8, 19
-ASYNC_CALLS, ASYNC_C_CALLS = 9, 18
+SYNC_CALLS, SYNC_C_CALLS = 7, 16
+ASYNC_CALLS, ASYNC_C_CALLS = 8, 15
 BYTES_FOR_A_STREAM = 4096
 
 

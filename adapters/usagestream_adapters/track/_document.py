@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic_core import from_json
+from jiter import from_json
 
 from usagestream.adapter import Report
 from usagestream.chunk import Chunk

@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from pydantic_core import from_json
+from jiter import from_json
 
 __all__ = ["NULL_USAGE", "EventSplitter", "without_usage"]
 
