@@ -31,10 +31,10 @@ class ChatDecoder(SseDecoder):
             text = delta["content"]
             index = choice["index"]
             if (
-                len(delta) == 1
-                and type(text) is str
+                type(text) is str
                 and type(index) is int
                 and choice["finish_reason"] is None
+                and (len(delta) == 1 or not _says_more(delta))
                 and self._identified
                 and not (kind or frame.get("usage") or frame.get("error"))
             ):
@@ -73,6 +73,11 @@ class ChatDecoder(SseDecoder):
         self.frame({**document, "choices": None}, None, out)
 
 
+def _says_more(delta: dict[str, Any]) -> bool:
+    """Whether there is more to a delta than text. Many servers repeat the role, or send nulls."""
+    return bool(delta.get("refusal") or delta.get("tool_calls") or "function_call" in delta)
+
+
 def _chunk(choice: Any, frame: dict[str, Any]) -> Chunk | None:
     """The chunk of a choice, whatever is or is not in it; `None` where it says nothing."""
     if type(choice) is not dict:
@@ -91,7 +96,7 @@ def _chunk(choice: Any, frame: dict[str, Any]) -> Chunk | None:
         text=content if type(content) is str else _joined_text(content),
         index=index if type(index) is int else 0,
         refusal=word(delta.get("refusal")),
-        tool_calls=_tool_calls(delta),
+        tool_calls=_tool_calls(delta) if _says_more(delta) else (),
         finish_reason=finish,
         raw=frame,
     )

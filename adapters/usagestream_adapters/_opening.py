@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Hashable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
@@ -179,24 +180,30 @@ def _spare_rewriting(params: dict[str, Any]) -> None:
     extra = params.get("extra_body")
     if extra is not None and not isinstance(extra, dict):
         return
-    plain = {name: params[name] for name in _LONG if name in params and _is_json(params[name])}
+    plain: dict[str, Any] = {}
+    for name in _LONG:
+        if name in params:
+            with suppress(_OtherTypeError):
+                plain[name] = _copied(params[name])
     if plain:
         params |= dict.fromkeys(plain, ())
         params["extra_body"] = {**plain, **(extra or {})}
 
 
-def _is_json(value: Any, depth: int = 50) -> bool:
-    """Whether this is made of nothing but Python's own types, and not too deep to tell."""
+class _OtherTypeError(Exception):
+    """Something is not JSON as Python has it, or too deep to tell."""
+
+
+def _copied(value: Any, depth: int = 50) -> Any:
+    """Copy what is made of nothing but Python's own types: the caller may go on to change his."""
     kind = type(value)
     if kind in _SCALARS:
-        return True
-    if kind is dict:
-        return all(map(_is_text, value)) and _is_json([*value.values()], depth)
-    return kind is list and depth > 0 and all(_is_json(each, depth - 1) for each in value)
-
-
-def _is_text(value: Any) -> bool:
-    return type(value) is str
+        return value
+    if depth and kind is list:
+        return [_copied(each, depth - 1) for each in value]
+    if depth and kind is dict and all(type(key) is str for key in value):
+        return {key: _copied(each, depth - 1) for key, each in value.items()}
+    raise _OtherTypeError
 
 
 def _is_on_your_data(request: Request) -> bool:

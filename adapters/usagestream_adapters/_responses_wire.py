@@ -46,7 +46,7 @@ class ResponsesDecoder(SseDecoder):
 
     def frame(self, frame: dict[str, Any], kind: bytes | None, out: list[Chunk | Report]) -> None:
         """Decode one event."""
-        event = frame.get("type")
+        event = word(frame.get("type"))
         if event == "response.output_text.delta":
             self._said(Chunk(_text(frame), raw=frame), out)
         elif event in _LAST:
@@ -102,7 +102,7 @@ class ResponsesDecoder(SseDecoder):
     def _call_begun(self, frame: dict[str, Any]) -> tuple[ToolCallDelta, ...]:
         """The start of a tool call, if that is the item that was added."""
         item = frame.get("item")
-        if type(item) is not dict or item.get("type") not in _CALLS:
+        if type(item) is not dict or word(item.get("type")) not in _CALLS:
             return ()
         if frame.get("type") != "response.output_item.added":
             return ()

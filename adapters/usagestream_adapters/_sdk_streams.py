@@ -60,9 +60,7 @@ class SdkByteStream(_Body):
 
     def __iter__(self) -> Iterator[bytes]:
         response = self._response
-        chunks: Iterator[bytes] = (
-            response.iter_bytes() if self._needs_decoding else iter(response.stream)
-        )
+        chunks: Iterator[bytes] = response.iter_bytes() if self._needs_decoding else _raw(response)
         return chunks
 
     @contextmanager
@@ -95,9 +93,11 @@ class SdkAsyncByteStream(_Body):
     """Satisfies `usagestream.adapter.AsyncByteStream` and `Interruptible`."""
 
     def __aiter__(self) -> AsyncIterator[bytes]:
+        # aiter_raw() closes the response when what it gives is collected: nobody else does, where
+        # a stream was dropped.
         response = self._response
         chunks: AsyncIterator[bytes] = (
-            response.aiter_bytes() if self._needs_decoding else aiter(response.stream)
+            response.aiter_bytes() if self._needs_decoding else response.aiter_raw()
         )
         return chunks
 
@@ -115,6 +115,18 @@ class SdkAsyncByteStream(_Body):
             # A task that is being cancelled must still close, or the provider goes on writing.
             with anyio.CancelScope(shield=True):
                 await self._manager.__aexit__(None, None, None)
+
+
+def _raw(response: Any) -> Iterator[bytes]:
+    """`response.iter_raw()`, spared what it does for each read so as to cut to a size."""
+    try:
+        yield from response.stream
+    except Exception as exc:
+        if hasattr(type(exc), "request"):
+            exc.request = response.request  # type: ignore[attr-defined]
+        raise
+    finally:
+        response.close()
 
 
 class _Watchdog:

@@ -49,6 +49,7 @@ class SseDecoder:
         self._held_bytes = 0
         self._after_cr = False
         self._begun = False
+        self._at_end = False
         self._is_sse = False
         self._foreign: list[bytes] = []
         self._foreign_bytes = 0
@@ -56,44 +57,37 @@ class SseDecoder:
     def feed(self, data: bytes) -> list[Chunk | Report]:
         """Take the next bytes; give what they complete."""
         out: list[Chunk | Report] = []
-        if self._after_cr or data.find(b"\r") >= 0:
-            data = self._unify_newlines(data)
-        if self._held:
-            data = self._joined(data, out)
+        if self._held or self._after_cr or data.find(b"\r") >= 0:
+            data = self._prepared(data, out)
         # Cut at single bytes: the two of a blank line take several times as long to look for.
         lines = data.split(b"\n")
         rest = lines.pop()
-        first = b""
-        others: list[bytes] | None = None
+        event: list[bytes] = []
         for line in lines:
-            if not line:
-                if first:
-                    self._event(first, others, out)
-                    first, others = b"", None
-            elif not first:
-                first = line
-            elif others is None:
-                others = [line]
-            else:
-                others.append(line)
-        if first:
-            rest = b"\n".join([first, *(others or ()), rest])
-        if rest:
-            self._hold(rest, out)
+            if line:
+                event.append(line)
+            elif event:
+                self._event(event, out)
+                event = []
+        if event or rest:
+            self._hold(b"\n".join([*event, rest]), out)
         return out
 
     def close(self) -> list[Chunk | Report]:
         """The body has ended. A last event without its blank line counts if it can be read."""
-        out: list[Chunk | Report] = []
-        if self._held:
-            first, *others = b"".join(self._held).split(b"\n")
-            self._event(first, others or None, out, cut=True)
-            self._held.clear()
+        self._at_end = True
+        out = SseDecoder.feed(self, b"\n\n") if self._held else []
         foreign = b"\n\n".join(self._foreign)
         # A stream that breaks off within its first word is a cut stream, whatever it would say.
         if foreign and not self._is_sse and not any(f.startswith(foreign) for f in _FIRST_WORDS):
             out += self._not_a_stream(foreign)
         return out
+
+    def _prepared(self, data: bytes, out: list[Chunk | Report]) -> bytes:
+        """The next bytes with LF for newlines, after those that are held."""
+        if self._after_cr or b"\r" in data:
+            data = self._unify_newlines(data)
+        return self._joined(data, out) if self._held else data
 
     def _unify_newlines(self, data: bytes) -> bytes:
         """Turn CRLF and CR into LF, also where a read ends between the two."""
@@ -125,25 +119,19 @@ class SseDecoder:
         self._held_bytes = 0
         return data
 
-    def _event(
-        self,
-        first: bytes,
-        others: list[bytes] | None,
-        out: list[Chunk | Report],
-        *,
-        cut: bool = False,
-    ) -> None:
+    def _event(self, lines: list[bytes], out: list[Chunk | Report]) -> None:
         """Decode the lines of an event, of which there is mostly one."""
         kind = None
-        if others is None and first[:6] == b"data: ":
+        data = lines[0]
+        if len(lines) == 1 and data[:6] == b"data: ":
             self._is_sse = True
-            data = first[6:]
+            data = data[6:]
         else:
-            kind, data = self._fields([first, *(others or ())])
+            kind, data = self._fields(lines)
         try:
             frame = from_json(data)
         except ValueError:
-            frame = _unusual(data, out, cut=cut)
+            frame = _unusual(data, out, cut=self._at_end)
         if type(frame) is dict:
             self.frame(frame, kind, out)
         elif frame is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from typing import Any
 
 import openai as sdk
@@ -106,6 +107,21 @@ def test_a_cancelled_task_lets_go(server: Emulator) -> None:
 
     asyncio.run(cancel())
     assert [record.outcome for record in records] == [Outcome.CANCELLED]
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_a_dropped_stream_is_let_go(server: Emulator) -> None:
+    """Although the client stays open, the provider need not go on writing."""
+    server.script(Scenario(text="word " * 100, delay=0.05))
+
+    async def main() -> None:
+        async with AsyncClient(openai(server, async_http="aiohttp")) as client:
+            async for _ in client.stream(model="gpt-4o-mini", messages=QUESTION):
+                break
+            gc.collect()
+            assert await asyncio.to_thread(server.wait_idle)
+
+    asyncio.run(main())
 
 
 def test_a_sync_client_does_not_mind(server: Emulator) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 import time
 from typing import Any
 
+import anyio
 import pytest
 from tests._support.sdk_http import http
 
@@ -126,3 +128,26 @@ def test_a_client_without_a_connection_to_break(server: Emulator) -> None:
         next(stream)
     assert stream.record is not None
     assert stream.record.outcome == Outcome.COMPLETED
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_dropped_async_stream_gives_its_connection_back(backend: str, server: Emulator) -> None:
+    """Nobody closed it, and no `[DONE]` said that all was read; the next one does not mind."""
+    choice = {"index": 0, "delta": {"content": "Hi"}, "finish_reason": "stop"}
+    usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+    server.script(*[Scenario(raw_frames=[{"choices": [choice], "usage": usage}])] * 3)
+
+    async def main() -> None:
+        limits = http.Limits(max_connections=1)
+        own = http.AsyncClient(limits=limits, timeout=http.Timeout(5, pool=2))
+        async with own, AsyncClient(openai(server), http_client=own) as client:
+            for _ in range(3):
+                async for chunk in client.stream(model="gpt-4o", messages=QUESTION):
+                    if chunk.usage is not None:
+                        break
+                gc.collect()
+                await anyio.sleep(0.05)
+
+    anyio.run(main, backend=backend)
+    assert len(server.requests) == 3

@@ -71,6 +71,17 @@ def test_any_split_gives_the_same(body: bytes, size: int) -> None:
     assert facts(decoded(reads)) == facts(decoded([body]))
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [{"type": {}}, {"type": []}, {"type": "response.output_item.added", "item": {"type": {}}}],
+)
+def test_a_type_that_is_no_word(odd: dict[str, Any]) -> None:
+    """It is like a type that nobody knows."""
+    (item,) = decoded([b"data: " + json.dumps(odd).encode() + b"\n\n"])
+    assert isinstance(item, Chunk) == ("item" in odd)
+    assert getattr(item, "tool_calls", ()) == ()
+
+
 @pytest.mark.parametrize("odd", [{}, {"input_tokens": None}, {"input_tokens": "9"}])
 def test_a_usage_that_says_nothing(odd: dict[str, Any]) -> None:
     """Has no counts, and no zeros."""

@@ -15,7 +15,7 @@ import pytest
 from openai.types.chat import ChatCompletionMessage
 from openai.types.responses import ResponseOutputMessage
 from tests._support.chat import HELLO
-from tests._support.sdk_http import client_of, streamed
+from tests._support.sdk_http import client_of, http, streamed
 from tests._support.worlds import World
 
 from usagestream import Client
@@ -158,6 +158,25 @@ def test_what_was_passed_is_not_changed(world: World) -> None:
     before = copy.deepcopy(asked)
     bodies(lambda: {"model": "gpt-4o", **asked}, world)
     assert json.dumps(asked) == json.dumps(before)
+
+
+def test_a_retry_sends_what_was_asked(world: World) -> None:
+    """Whatever the caller does to the conversation while the SDK waits to try again."""
+    said: dict[str, Any] = {"role": "user", "content": "Hi"}
+    conversation = [said]
+    seen: list[bytes] = []
+
+    def reply(request: Any) -> Any:
+        seen.append(request.content)
+        if len(seen) == 2:
+            return streamed([HELLO], asynchronous=world.asynchronous)
+        conversation.append(HI)
+        said["content"] = "Bye"
+        return http.Response(500, headers={"retry-after-ms": "1"}, text="{}")
+
+    world.ask(PROFILE, reply, model="gpt-4o", messages=conversation).drain()
+    first, second = seen
+    assert first == second
 
 
 def test_opening_costs_little_for_each_message() -> None:

@@ -143,10 +143,12 @@ def test_a_broken_connection_in_the_sdk(broken: Exception) -> None:
 @pytest.mark.parametrize("broken", BREAKS, ids=lambda broken: type(broken).__name__)
 def test_a_broken_connection(world: World, broken: Exception) -> None:
     """Ours carries the record, with the ids."""
+    broken = type(broken)("anew")  # the SDK writes on the one it was given
     headers = {"content-type": "text/event-stream", "x-request-id": "req_1"}
     with pytest.raises(StreamInterruptedError) as caught:
         ours(world, CUT, breaks=broken, headers=headers)
     assert caught.value.__cause__ is broken
+    assert broken.request.url.path == "/v1/chat/completions"  # type: ignore[attr-defined]
     assert caught.value.record is not None
     assert caught.value.record.request_ids == {"x-request-id": "req_1"}
 
