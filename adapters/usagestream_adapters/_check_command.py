@@ -63,7 +63,7 @@ def _lines(profile: str | None, model: str) -> Iterator[Line]:
         except ConfigError as exc:
             yield Line("configuration", ok=False, says=str(exc))
             return
-        yield Line("configuration", ok=True, says=repr(client))
+        yield Line("configuration", ok=True, says=repr(client).strip("<>"))
         try:
             stream.drain(timeout=60)
         except AuthenticationError as exc:
@@ -90,10 +90,13 @@ def _answered(record: UsageRecord) -> Iterator[Line]:
     asked = {
         "asked": "asked for",
         "refused": "refused by the server, so the request was sent again without it",
-        "not_asked": "not asked for, since this surface or profile rules it out",
+        "not_asked": "not asked for: the profile says never, or its api version is known to refuse "
+        "(api_version 'v1', or 2024-09-01-preview and later, reports it)",
     }
     usage = record.usage
-    counts = f"input {usage.input_tokens}, output {usage.output_tokens} ({usage.source})"
+    known = {"input": usage.input_tokens, "output": usage.output_tokens}
+    counts = ", ".join(f"{name} {count}" for name, count in known.items() if count is not None)
+    counts = f"{counts or 'no counts'} ({usage.source})"
     yield Line(
         "usage",
         ok=usage.source == "reported",

@@ -171,7 +171,11 @@ _RULES: Final = (
         says=("rate limit",),
     ),
     _Rule(RateLimitError, statuses=(429,)),
-    _Rule(ProviderUnavailableError, statuses=(408, *range(500, 600))),
+    _Rule(
+        ProviderUnavailableError,
+        "The fault is the provider's, or of what stands between: try again later.",
+        statuses=(408, *range(500, 600)),
+    ),
     # What was asked for (WIRE §1.5, §2.2)
     _Rule(
         BadRequestError,
@@ -211,8 +215,11 @@ def translate(exc: Exception, provider: str, secrets: tuple[str, ...]) -> Except
         return ProviderUnavailableError(f"{provider} did not answer in time.", provider=provider)
     if isinstance(exc, APIConnectionError):
         reason = mask(str(exc.__cause__ or exc), secrets)
+        where = mask(exc.request.url.netloc.decode("ascii"), secrets)
         return ProviderUnavailableError(
-            f"{provider} could not be reached: {reason}", provider=provider
+            f"{provider} could not be reached at {where}: {reason}. Check the address in the "
+            "profile or the environment, and the network.",
+            provider=provider,
         )
     if type(exc).__module__ in ("httpx", "httpx2"):
         # The SDK lets these escape where the body of an error response breaks off.

@@ -66,8 +66,8 @@ class SdkAdapter:
         """What must not show in an error."""
         tokens = () if self._tokens is None else self._tokens.secrets
         headers = map(revealed, self._settings.headers.values())
-        # A shorter header value is no secret, and masking it would garble the text.
-        return (*self._key_secrets(), *tokens, *(each for each in headers if len(each) >= 8))
+        # What is shorter is no secret, and masking it would garble the text.
+        return tuple(each for each in (*self._key_secrets(), *tokens, *headers) if len(each) >= 8)
 
     def _known_refusal(self, request: Request) -> Withheld | None:
         """What this surface is known to refuse of `stream_options`; `None` where nothing is."""

@@ -1,22 +1,31 @@
-"""What a command says that serves until it is interrupted."""
+"""What a command does that serves until it is interrupted."""
 
 from __future__ import annotations
 
-from typing import Protocol
+import os
+from typing import TYPE_CHECKING
 
 import click
 
-__all__ = ["show_addresses"]
+if TYPE_CHECKING:
+    from ._service import LocalService
+
+__all__ = ["serve_until_interrupted"]
 
 
-class _Serves(Protocol):
-    @property
-    def openai_base_url(self) -> str: ...
-    @property
-    def azure_endpoint(self) -> str: ...
+def serve_until_interrupted(server: LocalService, host: str, port: int) -> None:
+    """Serve, and say where; or say why that cannot be."""
+    try:
+        server.serve_forever(_show_addresses)
+    except OSError as exc:
+        reason = os.strerror(exc.errno) if exc.errno else str(exc)
+        raise click.ClickException(
+            f"Cannot listen on {host}:{port}: {reason}. Choose another --port, or 0 for any, or an "
+            "address of this machine as --host."
+        ) from exc
 
 
-def show_addresses(server: _Serves) -> None:
+def _show_addresses(server: LocalService) -> None:
     """Print the addresses as variables to set."""
     click.echo(f"OPENAI_BASE_URL={server.openai_base_url}")
     click.echo(f"AZURE_OPENAI_ENDPOINT={server.azure_endpoint}")

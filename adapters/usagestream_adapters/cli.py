@@ -10,7 +10,7 @@ import click
 from ._cassettes._commands import cassettes
 from ._check_command import check
 from ._profiles_command import profiles
-from ._serving import show_addresses
+from ._serving import serve_until_interrupted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -110,11 +110,19 @@ def chat(
 def emulate(host: str, port: int) -> None:
     """Play OpenAI and Azure OpenAI on a local port until interrupted.
 
-    Any key is accepted, except one that begins with "wrong".
+    Any key is accepted, except one that begins with "wrong". Counting the tokens of questions other
+    than the demo's takes a tokenizer: pip install "usagestream[estimate]".
     """
     from .emulator import Emulator
+    from .tokens import installed_counter
 
-    Emulator(host=host, port=port).serve_forever(show_addresses)
+    if installed_counter() is None:
+        click.echo(
+            "There is no tokenizer here, so that only the demo's question has an answer. For any: "
+            'pip install "usagestream[estimate]"',
+            err=True,
+        )
+    serve_until_interrupted(Emulator(host=host, port=port), host, port)
 
 
 for command in (profiles, check, cassettes):

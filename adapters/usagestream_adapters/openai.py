@@ -94,7 +94,7 @@ class OpenAIAdapter(SdkAdapter):
         if callable(profile.api_key):
             fetcher = CallableFetcher(profile.api_key, "The function that gives the key")
             self._tokens = TokenSource(fetcher, self._who)
-        self._base_url = profile.base_url or DEFAULT_BASE_URL
+        self._base_url = split_url(profile.base_url or DEFAULT_BASE_URL, "base_url").geturl()
         if profile.is_at_azure:
             self._base_url = _azure_v1(self._base_url)
         self._host = host_of(self._base_url, "base_url")

@@ -12,6 +12,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Final
 
@@ -33,7 +34,12 @@ def encoding_of(model: str) -> str | None:
 
 def installed_counter() -> BpeCounter | None:
     """A counter, if its package is installed: `pip install "usagestream[estimate]"`."""
-    return BpeCounter() if find_spec("bpe_openai") else None
+    if find_spec("bpe_openai") is None:
+        return None
+    # The package needs it, and it refuses to be imported once the interpreter has begun to end,
+    # which is when streams that are still open are counted.
+    import_module("concurrent.futures.thread")
+    return BpeCounter()
 
 
 class BpeCounter:

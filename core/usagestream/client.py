@@ -48,6 +48,12 @@ class _Desk:
             profile = resolve_profile(profile)
             self._profile_name = profile.name
             profile = load_adapter_type(profile.provider)(profile, http_client=http_client)
+        elif not (hasattr(profile, "target") and hasattr(profile, "decoder")):
+            raise TypeError(
+                f"{type(self).__name__} takes a profile, the name of one, or an adapter, not "
+                f"{type(profile).__name__}; a client of the openai SDK is for "
+                "usagestream_adapters.track.track()"
+            )
         elif http_client is not None:
             raise TypeError("give http_client to the adapter when you make it yourself")
         self._adapter: Adapter = profile

@@ -7,6 +7,8 @@ from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
+from .errors import ConfigError
+
 __all__ = [
     "IncludeUsage",
     "Profile",
@@ -71,14 +73,20 @@ class Profile(BaseModel, frozen=True):
     def from_environment(cls, environ: Mapping[str, str]) -> Self:
         """Make a profile of the variables that the provider's own SDK reads.
 
-        Raises `ConfigError` where `required_variables` are missing, naming them.
+        Raises `ConfigError` where `required_variables` are missing, naming them; and, unless a
+        subclass knows better, always: then a profile is written in code or in a file.
         """
-        raise NotImplementedError
+        provider = cls.model_fields["provider"].default
+        raise ConfigError(
+            f"A profile of {provider} cannot be made of the environment alone: give one in code, "
+            "or in a profile file, and name it."
+        )
 
     @classmethod
     def is_described_by(cls, environ: Mapping[str, str]) -> bool:
         """Whether the environment alone is enough for a profile."""
-        return all(environ.get(name) for name in cls.required_variables)
+        required = cls.required_variables
+        return bool(required) and all(environ.get(name) for name in required)
 
     def filled(self, environ: Mapping[str, str]) -> Self:
         """Take from the environment what this profile leaves open; see `variables`."""

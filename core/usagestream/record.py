@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
 from pydantic import BaseModel, Field
 
+from ._shown import shown
 from .usage import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Iterable
 
     from .client import AsyncClient, Client
 
@@ -148,6 +149,10 @@ class UsageRecord(BaseModel, frozen=True):
         still being written when the time is up; `ProviderError` where the provider refuses.
         """
         return client.recover(self, cancel=cancel, timeout=timeout)
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        """What is known: what is `None` or empty is left out."""
+        return shown(super().__repr_args__())
 
     @property
     def duration(self) -> float:

@@ -75,6 +75,8 @@ def only_provider(environ: Mapping[str, str]) -> str:
             "or in USAGESTREAM_PROFILE."
         )
     ways = "; ".join(
-        f"{' and '.join(each.required_variables)} for {name}" for name, each in types.items()
+        f"{' and '.join(each.required_variables)} for {name}"
+        for name, each in types.items()
+        if each.required_variables
     )
     raise ConfigError(f"No provider is configured. Set {ways}.")

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel, ConfigDict
+
+from ._shown import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = ["Usage", "UsageSource"]
 
@@ -71,6 +76,10 @@ class Usage(BaseModel, frozen=True):
     source: UsageSource = UsageSource.UNKNOWN
     lower_bound: bool = False
     """True for an estimate that cannot see everything (hidden reasoning, images, audio)."""
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        """What is known: counts that were not reported are left out."""
+        return shown(super().__repr_args__())
 
     @property
     def prompt_tokens(self) -> int | None:

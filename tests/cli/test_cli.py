@@ -160,6 +160,26 @@ def test_chat_takes_a_provider_or_a_profile() -> None:
 
 
 @pytest.mark.parametrize("command", ["emulate", f"cassettes serve {CASSETTES}"])
+def test_a_port_that_is_taken(command: str, server: Emulator) -> None:
+    """One line says so, and what to do."""
+    port = server.url.rpartition(":")[2]
+    result = run(*command.split(), "--port", port)
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"Error: Cannot listen on 127.0.0.1:{port}: Address already in")
+    assert "Choose another --port" in result.stderr
+
+
+def test_an_emulator_without_a_tokenizer_says_so(
+    server: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before somebody asks it what it cannot count."""
+    monkeypatch.setitem(sys.modules, "bpe_openai", None)
+    result = run("emulate", "--port", server.url.rpartition(":")[2])
+    assert result.stderr.startswith("There is no tokenizer here")
+    assert 'pip install "usagestream[estimate]"' in result.stderr
+
+
+@pytest.mark.parametrize("command", ["emulate", f"cassettes serve {CASSETTES}"])
 def test_a_server_prints_its_addresses_and_serves_until_interrupted(command: str) -> None:
     """It says where it listens, as variables to set, and stops quietly on Ctrl-C."""
     program = [sys.executable, "-m", "usagestream_adapters", *command.split(), "--port", "0"]

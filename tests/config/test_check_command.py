@@ -86,6 +86,7 @@ def test_usage_that_never_comes(server: Emulator) -> None:
     server.script(Scenario(text="Two", omit_usage=True, model=""))
     result = run("azure")
     assert begins(result)[-1] == "FAIL usage"
+    assert "asked for: no counts (unknown)" in result.output
     assert result.exit_code == 1
 
 

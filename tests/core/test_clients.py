@@ -13,6 +13,7 @@ from tests._support.worlds import ASK, World
 
 from usagestream import AsyncClient, Client, ConfigError, Profile
 from usagestream.adapter import installed_providers, load_adapter_type
+from usagestream.profiles import list_profiles
 from usagestream.resolve import resolve_profile
 
 
@@ -111,6 +112,25 @@ def test_no_provider_is_configured() -> None:
     assert str(caught.value).endswith(ways)
 
 
+class BareProfile(Profile, frozen=True):
+    """As little as a profile may be."""
+
+    provider: Literal["other"] = "other"
+
+
+def test_a_provider_that_no_environment_describes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is in nobody's way; by its name alone it cannot be had."""
+    monkeypatch.setattr(OtherAdapter, "profile_type", BareProfile)
+    assert resolve_profile(None, {"FAKE_KEY": "k"}) == FakeProfile(name="fake")
+    with pytest.raises(ConfigError, match=r"configured\. Set FAKE_KEY for fake\.$"):
+        resolve_profile(None, {})
+    with pytest.raises(ConfigError, match="A profile of other cannot be made of the environment"):
+        resolve_profile("other", {})
+    problems = {listed.name: listed.problem for listed in list_profiles({"FAKE_KEY": "k"})}
+    assert problems["fake"] is None
+    assert "in code, or in a profile file" in str(problems["other"])
+
+
 def test_two_providers_are_configured() -> None:
     """Nothing is guessed between two."""
     with pytest.raises(ConfigError, match="say which, 'fake' or 'other'"):
@@ -159,6 +179,13 @@ def test_an_adapter_of_the_callers_own_takes_no_http_client() -> None:
     """It already has one."""
     with pytest.raises(TypeError, match="give http_client to the adapter"):
         Client(FakeAdapter(), http_client=object())
+
+
+@pytest.mark.parametrize("given", [object(), 3, FakeProfile])
+def test_what_is_no_profile_is_refused(given: Any) -> None:
+    """A client of the SDK's, above all, has another place."""
+    with pytest.raises(TypeError, match=r"takes a profile, .*track\(\)"):
+        Client(given)
 
 
 def test_the_profile_is_on_the_record(world: World) -> None:

@@ -67,6 +67,15 @@ def test_no_chunk_has_no_time_to_the_first() -> None:
     assert least_record().time_to_first_chunk is None
 
 
+def test_what_is_printed_is_what_is_known() -> None:
+    """Short enough to read: nothing that is `None` or empty, and times as they are written."""
+    shown = str(least_record())
+    assert "None" not in shown
+    assert "tags" not in shown
+    assert "outcome='rejected'" in shown
+    assert f"started_at='{START.isoformat()}'" in shown
+
+
 def test_each_record_has_its_own_id() -> None:
     """Two records can be told apart."""
     assert least_record().id != least_record().id

@@ -41,6 +41,13 @@ def test_aliases_of_unknown_counts_are_unknown() -> None:
     assert (Usage().prompt_tokens, Usage().completion_tokens) == (None, None)
 
 
+def test_what_is_printed_is_what_is_known() -> None:
+    """Zero is known; what was not reported is left out."""
+    usage = Usage(input_tokens=18, output_tokens=0, source=UsageSource.REPORTED)
+    assert str(usage) == "input_tokens=18 output_tokens=0 source='reported'"
+    assert str(Usage()) == "source='unknown'"
+
+
 def test_usage_is_frozen() -> None:
     """A usage that was handed out cannot change."""
     usage = Usage(input_tokens=1)

@@ -109,6 +109,18 @@ def test_clients_and_tracked_clients_are_added(server: Emulator) -> None:
     assert len(seen) == 1
 
 
+def test_a_client_that_was_tracked_elsewhere_is_added(server: Emulator) -> None:
+    """What counts is where a call is made, not where its client was."""
+    sdk = openai.OpenAI(api_key="k", base_url=server.openai_base_url)
+    with sdk:
+        before = track(sdk)
+        with track_usage() as total:
+            before.chat.completions.create(**ASK)
+            inside = track(sdk)
+        inside.chat.completions.create(**ASK)
+    assert str(total) == "1 record: 10 in, 3 out reported"
+
+
 def test_what_is_outside_is_not_added(server: Emulator) -> None:
     """Begun before the block, or after it; begun inside, it may end later."""
     with Client(profile(server)) as client:

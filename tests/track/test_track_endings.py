@@ -9,12 +9,15 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import openai
 import pytest
 
-from usagestream import Outcome, UsageSource
+from usagestream import JsonLinesSink, Outcome, UsageSource
 from usagestream_adapters.emulator import Emulator, Scenario, scenarios
 from usagestream_adapters.emulator.errors import SERVER_ERROR
 from usagestream_adapters.track import track
@@ -290,3 +293,35 @@ def test_an_error_of_the_server_is_rejected(desk: Bench) -> None:
 
     desk.run(way)
     assert desk.record.outcome == Outcome.REJECTED
+
+
+EXIT = """
+import sys
+import openai
+from usagestream import JsonLinesSink
+from usagestream_adapters.track import meter, track
+
+how, base_url, path = sys.argv[1:]
+sdk = openai.OpenAI(api_key="any", base_url=base_url)
+client = track(sdk, on_record=JsonLinesSink(path)) if how == "track" else sdk
+stream = client.chat.completions.create(
+    model="gpt-4o-mini", messages=[{"role": "user", "content": "Hello?"}], stream=True
+)
+if how == "meter":
+    stream = meter(stream, on_record=JsonLinesSink(path))
+for _ in stream:
+    break
+"""
+
+
+@pytest.mark.parametrize(("how", "source"), [("track", "estimated"), ("meter", "unknown")])
+def test_a_stream_that_is_open_when_the_program_ends(
+    tmp_path: Path, server: Emulator, how: str, source: str
+) -> None:
+    """It is recorded while everything still works, and nothing is said on the way out."""
+    path = tmp_path / "records.jsonl"
+    program = [sys.executable, "-c", EXIT, how, server.openai_base_url, str(path)]
+    ended = subprocess.run(program, timeout=30, check=True, capture_output=True, text=True)
+    (record,) = JsonLinesSink.read(path)
+    assert (record.outcome, record.reason) == (Outcome.ABANDONED, "exit")
+    assert (record.usage.source, ended.stderr) == (source, "")

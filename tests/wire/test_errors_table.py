@@ -219,10 +219,20 @@ def test_invariant_7_a_secret_is_masked_on_azure_too(world: World) -> None:
     assert raised.body == azure_error("401", "wrong: ***")
 
 
+def test_a_text_that_is_no_key_is_not_masked(world: World) -> None:
+    """Whoever gives any text as a key, to a server that takes any, can read what it says."""
+    profile = PROFILE.model_copy(update={"api_key": SecretStr("a")})
+    raised = refused(world, 404, openai_error("Not a model.", None), profile=profile)
+    assert "Not a model." in str(raised)
+
+
 @pytest.mark.parametrize(
     ("failure", "says"),
     [
-        (http.ConnectError(f"no route for {KEY}"), "could not be reached: no route for ***"),
+        (
+            http.ConnectError(f"no route for {KEY}"),
+            "reached at provider.test: no route for ***.",
+        ),
         (http.ReadTimeout("slow"), "did not answer in time"),
         (http.ConnectTimeout("slow"), "did not answer in time"),
     ],

@@ -360,5 +360,5 @@ def test_the_base_class_says_what_a_subclass_must() -> None:
             method()
     with pytest.raises(NotImplementedError):
         bare.target("m")
-    with pytest.raises(NotImplementedError):
+    with pytest.raises(ConfigError, match="in code, or in a profile file"):
         Profile.from_environment({})

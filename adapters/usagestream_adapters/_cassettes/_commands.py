@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from .._serving import show_addresses
+from .._serving import serve_until_interrupted
 
 __all__ = ["cassettes"]
 
@@ -77,4 +77,4 @@ def serve(path: Path, host: str, port: int, recorded_pace: bool) -> None:
         replay = Replay(path, pace="recorded" if recorded_pace else "at_once")
     except ConfigError as exc:
         raise click.ClickException(str(exc)) from exc
-    ReplayServer(replay, host=host, port=port).serve_forever(show_addresses)
+    serve_until_interrupted(ReplayServer(replay, host=host, port=port), host, port)

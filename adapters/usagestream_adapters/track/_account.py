@@ -22,6 +22,7 @@ from usagestream.errors import (
     StreamTruncatedError,
 )
 from usagestream.estimate import TokenCounter, as_messages
+from usagestream.exits import streams
 from usagestream.meter import Call, Meter
 from usagestream.record import Api, Outcome, UsageRecord
 
@@ -158,6 +159,7 @@ class Account:
         provider = provider_of(facts.base_url, header_names, is_azure=facts.is_azure)
         self._meter = meter = Meter(facts.call(provider), self._counter)
         meter.start(self._started, self._started_at)
+        streams.add(self)
         return meter
 
     @property
@@ -233,7 +235,11 @@ class Account:
             meter.close(time.monotonic(), interruption)
         self._settle(outcome_of(meter.failure), meter.failure)
 
-    def left(self, outcome: Outcome) -> None:
+    def leave_at_exit(self) -> None:
+        """The interpreter ends while the caller still has the response."""
+        self.left(Outcome.ABANDONED, reason="exit")
+
+    def left(self, outcome: Outcome, *, reason: str | None = None) -> None:
         """The caller wants no more. The answer may have been given all the same."""
         if self.settled:
             return
@@ -243,7 +249,7 @@ class Account:
         waiting = [b"", *self._waiting]  # the first for what was skimmed
         while waiting and not meter.over:
             meter.feed(waiting.pop(0), time.monotonic())
-        self._settle(Outcome.COMPLETED if given else outcome)
+        self._settle(Outcome.COMPLETED if given else outcome, reason=reason)
 
     def refused(self, exc: BaseException) -> None:
         """The call has failed before there was a body to read."""
@@ -258,8 +264,12 @@ class Account:
         refused = isinstance(exc, Exception)
         self._settle(Outcome.REJECTED if refused else Outcome.CANCELLED, error)
 
-    def _settle(self, outcome: Outcome, error: BaseException | None = None) -> None:
+    def _settle(
+        self, outcome: Outcome, error: BaseException | None = None, *, reason: str | None = None
+    ) -> None:
         self.settled = True
         self._skim = None
         assert self._meter is not None, "an end without a beginning"
-        self._deliver(self._meter.record(outcome, now=time.monotonic(), error=error))
+        if streams.remove(self):
+            now = time.monotonic()
+            self._deliver(self._meter.record(outcome, now=now, error=error, reason=reason))

@@ -50,7 +50,7 @@ class Tracker:
         tags: Mapping[str, str] | None,
         counter: TokenCounter | None,
     ) -> None:
-        self._deliver = also_to_totals(Outbox(on_record).put)
+        self._deliver = Outbox(on_record).put
         self._counter = counter
         self._tags = dict(tags or {})
         self._asking = Asking()
@@ -117,7 +117,10 @@ class Tracker:
         place = find_place(client, options, facts.model)
         asked = self._asking.with_usage(options, body, place) if api == "chat" else None
         account = Account(
-            facts, self._deliver, hides_usage=asked is not None, counter=self._counter
+            facts,
+            also_to_totals(self._deliver),
+            hides_usage=asked is not None,
+            counter=self._counter,
         )
         return _Opening(options if asked is None else asked, account, place, asked is not None)
 

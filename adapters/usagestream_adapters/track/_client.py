@@ -56,8 +56,13 @@ def track(
     is one; `None` estimates nothing.
 
     Raises `ConfigError` for a client that is tracked already, whose calls would count twice, and
-    `TypeError` for an async `on_record` of a sync client.
+    `TypeError` for what is no client of the SDK's, and an async `on_record` of a sync client.
     """
+    if not hasattr(client, "_client"):
+        raise TypeError(
+            f"track() takes a client of the openai SDK, not {type(client).__name__}; clients of "
+            "usagestream count their streams themselves"
+        )
     if is_metered(client._client):  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - as below
         raise ConfigError("This client is tracked already: track the one that it was made of.")
     if is_async(on_record) and not inspect.iscoroutinefunction(client.request):

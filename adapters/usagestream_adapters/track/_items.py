@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from usagestream.adapter import Head, Target
 from usagestream.errors import StreamInterruptedError
+from usagestream.exits import streams
 from usagestream.meter import Call, Meter
 from usagestream.record import Outcome, UsageRecord
 from usagestream.sinks import Outbox
@@ -102,6 +103,7 @@ class _Items:
         )
         self._meter.start(time.monotonic(), datetime.now(UTC))
         self._meter.opened(head, ItemDecoder())
+        streams.add(self)
 
     @property
     def usage(self) -> Usage:
@@ -137,10 +139,16 @@ class _Items:
         outcome = Outcome.COMPLETED if self._finished else Outcome.CLOSED
         self._settle(Outcome.CANCELLED if cancelled else outcome, exc)
 
-    def _settle(self, outcome: Outcome, error: BaseException | None = None) -> None:
-        if self._record is not None:
+    def leave_at_exit(self) -> None:
+        """The interpreter ends while the caller still has the stream."""
+        self._settle(Outcome.ABANDONED, reason="exit")
+
+    def _settle(
+        self, outcome: Outcome, error: BaseException | None = None, *, reason: str | None = None
+    ) -> None:
+        if not streams.remove(self):
             return
-        record = self._meter.record(outcome, now=time.monotonic(), error=error)
+        record = self._meter.record(outcome, now=time.monotonic(), error=error, reason=reason)
         if not record.model:
             record = record.model_copy(update={"model": record.response_model or ""})
         self._record = record
