@@ -16,10 +16,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from . import growth
+from .aims import PEERS_TOO
 from .chart import draw
-from .contestants import MEASURED, OWN, QUICK, Field
-from .report import PEERS_TOO, insert, label, tables, verdicts
+from .contestants import MEASURED, OWN, Field
+from .growth import FIGURES
+from .report import insert, label, tables, verdicts
 
 
 def main() -> None:
@@ -39,8 +40,8 @@ def main() -> None:
         for group in (1, 8)
     ]
     with Field() as field:
-        field.add(sys.executable, QUICK if arguments.quick else OWN)
-        field.measure(cases, arguments.rounds, MEASURED if not arguments.quick else QUICK)
+        field.add(sys.executable, MEASURED if arguments.quick else OWN)
+        field.measure(cases, arguments.rounds, MEASURED)
         if not arguments.quick:
             field.add_peers(arguments.environments)
             # At the shorter streams only: some peers would take most of an hour for the longer.
@@ -49,13 +50,7 @@ def main() -> None:
             cases += [case + PEERS_TOO for case in few]
         results = _results(field, cases)
         if not arguments.quick:
-            results["growth"] = {
-                "CPU µs per chunk, by chunks in the stream": growth.length(field, 3),
-                "CPU µs per chunk, by streams at once": growth.streams(field, 3),
-                "CPU µs per chunk, one every 0.6 ms": growth.paced(field, 3),
-                "ms until the first chunk": growth.first(field, 50),
-                "CPU ms of an import": growth.imports(arguments.rounds),
-            }
+            results["growth"] = {name: measure(field) for name, measure in FIGURES.items()}
     lines = [results["machine"]]
     lines += [f"{name}: {each['versions']}" for name, each in results["contestants"].items()]
     lines += [f"{peer} could not be installed: {why}" for peer, why in field.left_out.items()]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["MEASURED", "OWN", "PEERS", "QUICK", "Contestant", "Field", "Server"]
+__all__ = ["MEASURED", "OWN", "PEERS", "Contestant", "Field", "Server"]
 
 HERE = Path(__file__).parent
 PEERS = {
@@ -26,7 +26,6 @@ OWN = (
     *("raw_async", "sdk_async", "ours_async", "sdk_aiohttp", "ours_aiohttp"),
 )
 MEASURED = tuple(name for name in OWN if name not in ("helper_sync", "sdk_aiohttp"))
-QUICK = ("raw_sync", "sdk_sync", "ours_sync", "raw_async", "sdk_async", "ours_async")
 
 
 @dataclass
@@ -39,11 +38,12 @@ class Contestant:
     cpu: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
     """CPU microseconds per frame, by case."""
 
-    def run(self, base_url: str, streams: int = 1) -> dict[str, Any]:
-        """Read one stream, or so many at once."""
+    def run(self, base_url: str, *, streams: int = 1, messages: int = 1) -> dict[str, Any]:
+        """Read one stream, or so many at once, that a conversation of so many messages asks for."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        self.process.stdin.write(json.dumps({"base_url": base_url, "streams": streams}) + "\n")
+        asked = {"base_url": base_url, "streams": streams, "messages": messages}
+        self.process.stdin.write(json.dumps(asked) + "\n")
         self.process.stdin.flush()
         line = self.process.stdout.readline()
         if not line:

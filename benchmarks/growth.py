@@ -1,18 +1,23 @@
-"""How the cost grows: with the length of a stream, with streams at once, with pauses; and imports.
+"""How the cost grows: with a stream's length, with streams at once, with pauses, with the question.
 
-Each is measured in rounds, taking turns, like everything else.
+And what an open stream holds, and an import takes. Each is measured in rounds, taking turns, like
+everything else.
 """
 
 from __future__ import annotations
 
+import json
+import os
 import statistics
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 from .contestants import Field
 
-__all__ = ["first", "imports", "length", "paced", "streams"]
+__all__ = ["FIGURES", "Figures"]
 
 Figures = dict[str, dict[str, float]]
 """Medians, by row and column."""
@@ -26,58 +31,95 @@ MANY = ("raw_async", "sdk_async", "ours_async", "ours_aiohttp")
 PACED = ("raw_sync", "sdk_sync", "ours_sync", *MANY)
 
 
-def length(field: Field, rounds: int) -> Figures:
+def length(field: Field) -> Figures:
     """CPU microseconds per frame of ever longer streams, one frame in each read."""
 
     def each(name: str, frames: str) -> float:
         return _cpu(field, name, f"openai/{frames}/1") / int(frames)
 
     names = ("raw_sync", "ours_sync", "raw_async", "ours_async", "ours_aiohttp")
-    return _medians(names, ("2000", "20000", "200000"), each, rounds)
+    return _medians(names, ("2000", "20000", "200000"), each, rounds=3)
 
 
-def streams(field: Field, rounds: int) -> Figures:
+def streams(field: Field) -> Figures:
     """CPU microseconds per frame of ever more streams at once, each of 200 frames."""
 
     def each(name: str, count: str) -> float:
         return _cpu(field, name, "openai/200/1", streams=int(count)) / (200 * int(count))
 
-    return _medians(MANY, ("1", "10", "100", "1000"), each, rounds)
+    return _medians(MANY, ("1", "10", "100", "1000"), each, rounds=5)
 
 
-def paced(field: Field, rounds: int) -> Figures:
+def paced(field: Field) -> Figures:
     """CPU microseconds per frame where one comes every 0.6 ms, so that each is waited for."""
 
     def each(name: str, shape: str) -> float:
         return _cpu(field, name, f"{shape}/1000/1", pause=600) / 1000
 
-    return _medians(PACED, ("openai",), each, rounds)
+    return _medians(PACED, ("openai",), each, rounds=3)
 
 
-def first(field: Field, rounds: int) -> Figures:
+def first(field: Field) -> Figures:
     """Milliseconds, by the clock, from the request to the first chunk of a stream of eight."""
 
     def each(name: str, shape: str) -> float:
         answer = field.contestants[name].run(field.server.url(f"{shape}/8/1"))
         return float(answer["first"]) * 1e3
 
-    return _medians(PACED, ("openai",), each, rounds)
+    return _medians(PACED, ("openai",), each, rounds=50)
 
 
-def imports(rounds: int) -> Figures:
-    """CPU milliseconds of an import in a fresh interpreter, beyond starting one."""
+def asking(field: Field) -> Figures:
+    """CPU milliseconds of a stream of one word that ever longer conversations ask for."""
 
-    def each(name: str, _: str) -> float:
-        program = f"import time; t = time.process_time(); {IMPORTS[name]}"
-        program += "; print(time.process_time() - t)"
-        ran = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
-        return float(ran.stdout) * 1e3
+    def each(name: str, messages: str) -> float:
+        return _cpu(field, name, "openai/1/1", messages=int(messages)) / 1e3
 
-    return _medians(IMPORTS, ("ms",), each, rounds)
+    return _medians(PACED, ("1", "10", "100"), each, rounds=30)
 
 
-def _cpu(field: Field, name: str, case: str, *, pause: int = 0, streams: int = 1) -> float:
-    return float(field.contestants[name].run(field.server.url(case, pause), streams)["cpu"]) * 1e6
+def memory(field: Field) -> Figures:
+    """Bytes of Python's that an open stream holds, by chunks read, as tracemalloc counts them."""
+    held: Figures = {}
+    for name in ("response_sync", "sdk_sync", "ours_sync"):
+        program = [sys.executable, str(Path(__file__).with_name("held.py")), name]
+        url = field.server.url("openai/2000/1", 600)
+        ran = subprocess.run([*program, url], capture_output=True, check=True, text=True)
+        held[name] = json.loads(ran.stdout)
+    return held
+
+
+def imports(_: Field) -> Figures:
+    """CPU milliseconds of an import in a fresh interpreter, beyond starting one.
+
+    Bytecode is there already, as it is where a program has been started before.
+    """
+    with tempfile.TemporaryDirectory() as compiled:
+        environment = {**os.environ, "PYTHONPYCACHEPREFIX": compiled}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
+
+        def each(name: str, _: str) -> float:
+            program = f"import time; t = time.process_time(); {IMPORTS[name]}"
+            program += "; print(time.process_time() - t)"
+            command = [sys.executable, "-c", program]
+            ran = subprocess.run(command, capture_output=True, check=True, env=environment)
+            return float(ran.stdout) * 1e3
+
+        return _medians(IMPORTS, ("ms",), each, rounds=15)
+
+
+FIGURES: dict[str, Callable[[Field], Figures]] = {
+    each.__name__: each for each in (length, streams, paced, first, asking, memory, imports)
+}
+"""What is measured beside the cases, by name."""
+
+
+def _cpu(
+    field: Field, name: str, case: str, *, pause: int = 0, streams: int = 1, messages: int = 1
+) -> float:
+    contestant = field.contestants[name]
+    answer = contestant.run(field.server.url(case, pause), streams=streams, messages=messages)
+    return float(answer["cpu"]) * 1e6
 
 
 def _medians(

@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
-__all__ = ["LIMITS", "PEERS_TOO", "insert", "label", "tables", "verdicts"]
+from .aims import PEERS_TOO, RATIOS, Results, aims, cell_of, ratio, single
 
-Results = Mapping[str, Any]
-"""What the command writes to `results.json`."""
+__all__ = ["PEERS_TOO", "insert", "label", "tables", "verdicts"]
 
-LIMITS: Final = {
-    ("ours_sync", "sdk_sync"): 0.15,
-    ("ours_async", "sdk_async"): 0.17,
-    ("ours_aiohttp", "sdk_async"): 0.06,
-    ("ours_sync", "raw_sync"): 1.7,
-    ("ours_async", "raw_async"): 1.7,
-}
-"""What is aimed at, one frame in each read."""
 NAMES: Final = {
     "raw": "the HTTP client alone, bytes untouched",
     "ours": "**usagestream**",
@@ -27,21 +17,23 @@ NAMES: Final = {
     "any_llm": "any-llm",
     "pydantic_ai": "pydantic-ai",
     "litellm": "litellm",
+    "response": "the SDK's open response, bytes untouched",
 }
-PEERS_TOO: Final = "/peers"
-"""Marks a case at which peers took turns too."""
+GROWTH: Final = {
+    "length": "CPU µs per chunk, by chunks in the stream",
+    "streams": "CPU µs per chunk, by streams at once",
+    "paced": "CPU µs per chunk, one every 0.6 ms",
+    "first": "ms until the first chunk",
+    "asking": "CPU ms of a stream of one word, by messages asked with",
+    "memory": "bytes that an open stream holds, by chunks read",
+    "imports": "CPU ms of an import",
+}
+"""Titles of what is measured beside the cases."""
 _KINDS: Final = ("sync", "async", "aiohttp")
 
 
-def _cell(results: Results, name: str, case: str) -> Mapping[str, float] | None:
-    found: Mapping[str, float] | None = (
-        results["contestants"].get(name, {}).get("cases", {}).get(case)
-    )
-    return found
-
-
 def tables(results: Results) -> list[str]:
-    """Give every case, with its spread."""
+    """Give every case, with its spread, and how the cost grows."""
     lines: list[str] = []
     for case in results["cases"]:
         shape, frames, group, *peers = case.split("/")
@@ -49,17 +41,17 @@ def tables(results: Results) -> list[str]:
         lines.append(f"\n{shape}, {frames} frames, {group} in each read{beside}")
         lines.append(f"{'':<18}{'CPU us/frame':>14}{'min':>8}{'max':>8}{'x SDK':>8}{'x raw':>8}")
         for name in results["contestants"]:
-            cell = _cell(results, name, case)
+            cell = cell_of(results, name, case)
             if cell is None:
                 continue
             kind = "sync" if name.endswith("_sync") else "async"
-            ratios = [_ratio(results, name, f"{base}_{kind}", case) for base in ("sdk", "raw")]
+            ratios = [ratio(results, name, f"{base}_{kind}", case) for base in ("sdk", "raw")]
             lines.append(
                 f"{name:<18}{cell['cpu_us']:>14.1f}{cell['min']:>8.1f}{cell['max']:>8.1f}"
                 f"{ratios[0]:>8.3f}{ratios[1]:>8.2f}"
             )
-    for title, figures in results.get("growth", {}).items():
-        lines.append(f"\n{title}")
+    for name, figures in results.get("growth", {}).items():
+        lines.append(f"\n{GROWTH[name]}")
         columns = list(next(iter(figures.values())))
         lines.append(" " * 32 + "".join(f"{column:>10}" for column in columns))
         for row, cells in figures.items():
@@ -69,26 +61,16 @@ def tables(results: Results) -> list[str]:
 
 def verdicts(results: Results) -> list[str]:
     """Say whether what is aimed at was reached."""
-    said: list[str] = []
-    for (ours, theirs), limit in LIMITS.items():
-        for case in results["cases"]:
-            if case.endswith("/1") and _cell(results, ours, case):
-                ratio = _ratio(results, ours, theirs, case)
-                word = "reached" if ratio <= limit else "MISSED"
-                said.append(f"{ours} / {theirs}, {case}: {ratio:.3f}, aim {limit}: {word}")
-    return said
-
-
-def _ratio(results: Results, name: str, base: str, case: str) -> float:
-    one, other = _cell(results, name, case), _cell(results, base, case)
-    assert one is not None
-    assert other is not None
-    return one["cpu_us"] / other["cpu_us"]
+    return [
+        f"{aim.what}: {aim.shown}, aim {aim.limit:g}: {'reached' if aim.reached else 'MISSED'}"
+        for aim in aims(results)
+    ]
 
 
 def insert(page: str, results: Results) -> str:
     """Give a page with its tables as they were measured, between the comments that mark them."""
-    for name, text in (("summary", _summary(results)), ("growth", _growth(results))):
+    texts = {"summary": _summary(results), "aims": _aims(results), "growth": _growth(results)}
+    for name, text in texts.items():
         before, _, rest = page.partition(f"<!-- {name} -->")
         after = rest.partition(f"<!-- /{name} -->")[2]
         page = f"{before}<!-- {name} -->\n{text}\n<!-- /{name} -->{after}"
@@ -101,24 +83,29 @@ def _summary(results: Results) -> str:
         "| CPU µs per chunk | sync | async | async, aiohttp |",
         "|---|---|---|---|",
     ]
-    rows = {key: [_cell(results, f"{key}_{kind}", case) for kind in _KINDS] for key in NAMES}
+    rows = {key: [cell_of(results, f"{key}_{kind}", case) for kind in _KINDS] for key in NAMES}
     measured = {key: row for key, row in rows.items() if any(row)}
     for key in sorted(measured, key=lambda key: min(c["cpu_us"] for c in measured[key] if c)):
         cells = [f"{cell['cpu_us']:.1f}" if cell else "" for cell in measured[key]]
         lines.append(f"| {NAMES[key]} | {' | '.join(cells)} |")
+    cases = single(results)
     lines += [
         "",
-        "| usagestream, as a part of | " + " | ".join(_shown(c) for c in _single(results)) + " |",
-        "|---|" + "---|" * len(_single(results)),
+        "| usagestream, as a part of | " + " | ".join(map(_shown, cases)) + " |",
+        "|---|" + "---|" * len(cases),
     ]
-    for ours, theirs in LIMITS:
-        cells = [f"{_ratio(results, ours, theirs, case):.3f}" for case in _single(results)]
+    for ours, theirs in RATIOS:
+        cells = [f"{ratio(results, ours, theirs, case):.3f}" for case in cases]
         lines.append(f"| {_said(ours)} / {_said(theirs)} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def _single(results: Results) -> list[str]:
-    return [case for case in results["cases"] if case.endswith("/1")]
+def _aims(results: Results) -> str:
+    lines = ["| what | aim, at most | measured | |", "|---|---|---|---|"]
+    for aim in aims(results):
+        word = "reached" if aim.reached else "**missed**"
+        lines.append(f"| {aim.what} | {aim.limit:g} | {aim.shown} | {word} |")
+    return "\n".join(lines)
 
 
 def _shown(case: str) -> str:
@@ -134,9 +121,13 @@ def _said(name: str) -> str:
 
 def _growth(results: Results) -> str:
     lines: list[str] = []
-    for title, figures in results["growth"].items():
+    for name, figures in results["growth"].items():
         columns = list(next(iter(figures.values())))
-        lines += ["", f"| {title} | {' | '.join(columns)} |", "|---|" + "---|" * len(columns)]
+        lines += [
+            "",
+            f"| {GROWTH[name]} | {' | '.join(columns)} |",
+            "|---|" + "---|" * len(columns),
+        ]
         for row, cells in figures.items():
             shown = [f"{cells[column]:.1f}" for column in columns]
             lines.append(f"| {_name(row)} | {' | '.join(shown)} |")

@@ -1,8 +1,9 @@
 """Runs one contestant in a process of its own, one stream at each line on standard input.
 
 Started as `python worker.py CONTESTANT`; needs nothing but that contestant installed. Each line is
-JSON: `{"base_url": ..., "streams": ...}`, the latter for so many at once in async code; each answer
-is JSON: CPU and wall seconds, the seconds until the first chunk, and how many chunks were seen.
+JSON: `{"base_url": ..., "streams": ..., "messages": ...}`, how many at once in async code and how
+many messages the conversation has; each answer is JSON: CPU and wall seconds, the seconds until the
+first chunk, and how many chunks were seen.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 MODEL = "gpt-4o"
-MESSAGES: list[Any] = [{"role": "user", "content": "Tell me about streams of tokens."}]
+QUESTION = {"role": "user", "content": "Tell me about streams of tokens."}
+MESSAGES: list[Any] = [QUESTION]
 ASK: dict[str, Any] = {
     "model": MODEL,
     "messages": MESSAGES,
@@ -196,23 +198,21 @@ def _sdk_async(client: Any) -> AsyncStream:
 
 def ours_async(base_url: str) -> AsyncStream:
     """`usagestream.AsyncClient`."""
-    return _ours_async(base_url, None)
+    return _ours_async(base_url, "default")
 
 
 def ours_aiohttp(base_url: str) -> AsyncStream:
     """The same over the SDK's aiohttp transport."""
-    import openai
-
-    return _ours_async(base_url, openai.DefaultAioHttpClient())
+    return _ours_async(base_url, "aiohttp")
 
 
-def _ours_async(base_url: str, http_client: Any) -> AsyncStream:
+def _ours_async(base_url: str, http: str) -> AsyncStream:
     from usagestream import AsyncClient
     from usagestream_adapters.openai import OpenAIProfile
 
     records: list[Any] = []
-    profile = OpenAIProfile.model_validate({"api_key": "k", "base_url": base_url})
-    client = AsyncClient(profile, on_record=records.append, http_client=http_client)
+    settings = {"api_key": "k", "base_url": base_url, "async_http": http}
+    client = AsyncClient(OpenAIProfile.model_validate(settings), on_record=records.append)
 
     async def run() -> tuple[int, float | None, str]:
         count, first = 0, None
@@ -315,6 +315,7 @@ def main() -> None:
     for line in sys.stdin:
         asked = json.loads(line)
         base_url, streams = asked["base_url"], asked["streams"]
+        MESSAGES[:] = [QUESTION] * asked["messages"]
         if base_url not in prepared:
             prepared[base_url] = loop.run_until_complete(prepare(base_url))
         cpu, start = time.process_time(), time.perf_counter()
