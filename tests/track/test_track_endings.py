@@ -17,7 +17,7 @@ from typing import Any
 import openai
 import pytest
 
-from usagestream import JsonLinesSink, Outcome, UsageSource
+from usagestream import Client, JsonLinesSink, Outcome, UsageSource, exits
 from usagestream_adapters.emulator import Emulator, Scenario, scenarios
 from usagestream_adapters.emulator.errors import SERVER_ERROR
 from usagestream_adapters.track import track
@@ -293,6 +293,25 @@ def test_an_error_of_the_server_is_rejected(desk: Bench) -> None:
 
     desk.run(way)
     assert desk.record.outcome == Outcome.REJECTED
+
+
+def test_a_forked_child_records_nothing(server: Emulator) -> None:
+    """What was open in its parent is the parent's to record."""
+    records: list[Any] = []
+    sdk = openai.OpenAI(api_key="any", base_url=server.openai_base_url)
+    with track(sdk, on_record=records.append) as client:
+        stream = client.chat.completions.create(**ASK, stream=True)
+        next(stream)
+        exits.streams.clear()  # as the child does
+        stream.close()
+    assert records == []
+
+
+@pytest.mark.parametrize("given", [object(), Client])
+def test_what_is_no_client_of_the_sdks_is_refused(given: Any) -> None:
+    """Above all our own, which count already."""
+    with pytest.raises(TypeError, match="count their streams themselves"):
+        track(given)
 
 
 EXIT = """

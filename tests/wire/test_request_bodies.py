@@ -8,6 +8,7 @@ import copy
 import json
 import sys
 from collections.abc import Callable
+from types import MappingProxyType
 from typing import Any
 
 import openai
@@ -106,11 +107,12 @@ def bodies(asked: Callable[[], dict[str, Any]], world: World) -> tuple[bytes, by
         lambda: {"messages": [{"role": "user", "content": Text("Hi")}]},
         lambda: {"messages": [HI], "extra_body": {"messages": [HI, HI], "top_k": 3}},
         lambda: {"messages": [HI], "extra_body": {}, "stop": ["\n"]},
+        lambda: {"messages": [HI], "extra_body": MappingProxyType({"top_k": 3})},
         lambda: {"messages": [{**HI, "deep": deep(200)}], "tools": [TOOL]},
     ],
     ids=[
         *("plain", "tools", "empty", "generator", "iterables", "content", "object", "subclass"),
-        *("extra_body", "empty_extra_body", "deep"),
+        *("extra_body", "empty_extra_body", "mapping", "deep"),
     ],
 )
 def test_the_body_is_the_sdks_own(world: World, make: Callable[[], dict[str, Any]]) -> None:

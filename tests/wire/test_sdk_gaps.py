@@ -328,3 +328,12 @@ def test_the_request_id(world: World) -> None:
     stream.drain()
     assert stream.record is not None
     assert stream.record.request_ids == ONLY_APIM
+
+
+def test_a_transport_of_the_callers_own_may_raise_anything(world: World) -> None:
+    """What it raises is the cause, and is not written on."""
+    broken = OSError("gone")
+    with pytest.raises(StreamInterruptedError, match="OSError: gone") as caught:
+        ours(world, CUT, breaks=broken)
+    assert caught.value.__cause__ is broken
+    assert not hasattr(broken, "request")
