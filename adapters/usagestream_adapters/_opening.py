@@ -195,7 +195,7 @@ class _OtherTypeError(Exception):
 
 
 def _copied(value: Any, depth: int = 50) -> Any:
-    """Copy what is made of nothing but Python's own types: the caller may go on to change his."""
+    """Copy what is made of nothing but Python's own types: the caller may go on to change it."""
     kind = type(value)
     if kind in _SCALARS:
         return value
