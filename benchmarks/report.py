@@ -6,7 +6,7 @@ from typing import Final
 
 from .aims import PEERS_TOO, RATIOS, Results, aims, cell_of, ratio, single
 
-__all__ = ["PEERS_TOO", "insert", "label", "tables", "verdicts"]
+__all__ = ["insert", "label", "tables", "verdicts"]
 
 NAMES: Final = {
     "raw": "the HTTP client alone, bytes untouched",

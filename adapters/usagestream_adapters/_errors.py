@@ -212,7 +212,11 @@ def translate(exc: Exception, provider: str, secrets: tuple[str, ...]) -> Except
     if isinstance(exc, APIStatusError):
         return _refusal(exc.response, provider, secrets)
     if isinstance(exc, APITimeoutError):
-        return ProviderUnavailableError(f"{provider} did not answer in time.", provider=provider)
+        return ProviderUnavailableError(
+            f"{provider} did not answer in time. Try again later, or give the profile or the "
+            "request a longer `timeout`, in seconds.",
+            provider=provider,
+        )
     if isinstance(exc, APIConnectionError):
         reason = mask(str(exc.__cause__ or exc), secrets)
         where = mask(exc.request.url.netloc.decode("ascii"), secrets)

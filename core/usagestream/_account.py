@@ -115,11 +115,10 @@ class Account:
         meter = self._meter
         if data is None:
             self._body_ended = True
-            chunks = meter.close(now)
+            self._ready = meter.close(now)
         else:
-            chunks = meter.feed(data, now)
-        chunks.reverse()
-        self._ready = chunks
+            self._ready = meter.feed(data, now)
+        self._ready.reverse()
 
     def _interrupted(self, exc: Exception) -> None:
         """The transport broke while the next bytes were awaited."""
@@ -129,7 +128,8 @@ class Account:
             f"The connection {what} mid-stream: {type(exc).__name__}: {exc}".removesuffix(": ")
         )
         failure.__cause__ = exc
-        self._ready = self._meter.close(time.monotonic(), failure)[::-1]
+        self._ready = self._meter.close(time.monotonic(), failure)
+        self._ready.reverse()
 
     def _handing_over(self, chunk: Chunk) -> None:
         """A chunk is about to be handed over that may end the stream: the last, or by a limit."""
