@@ -4,7 +4,7 @@ import sys
 import zipfile
 from pathlib import PurePosixPath
 
-PACKAGES = {"usagestream", "usagestream_adapters"}
+PACKAGES = {"usagestream", "usagestream_adapters", "usagestream_core"}
 
 names = [PurePosixPath(name) for name in zipfile.ZipFile(sys.argv[1]).namelist()]
 found = {name.parts[0] for name in names if not name.parts[0].endswith(".dist-info")}

@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from usagestream import Chunk, Outcome, TokenCounter, Usage
-from usagestream.adapter import Head, Report, Target
-from usagestream.estimate import find_counter
-from usagestream.meter import Call, Meter
 from usagestream_adapters import ChatDecoder
+from usagestream_core.adapter import Head, Report, Target
+from usagestream_core.estimates.estimate import find_counter
+from usagestream_core.streams.meter import Call, Meter
 
 PAGE = Path(__file__).parents[1] / "docs" / "estimates.md"
 BEGIN, END = "<!-- table: begin", "<!-- table: end -->"

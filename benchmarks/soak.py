@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import Any
 
 from usagestream import AsyncClient, AsyncUsageStream, UsageRecord, UsageStreamError
-from usagestream.exits import open_stream_count
 from usagestream_adapters.emulator import Emulator, Scenario, scenarios
 from usagestream_adapters.openai import OpenAIProfile
+from usagestream_core.records.shutdown import open_stream_count
 
 TEXT = "One two three four five six seven eight nine ten eleven twelve"
 QUESTION: Any = [{"role": "user", "content": "Say something."}]

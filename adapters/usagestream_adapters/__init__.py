@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ._chat_wire import ChatDecoder
+    from .wire.chat import ChatDecoder
 
 __all__ = ["ChatDecoder"]
 
@@ -13,7 +13,7 @@ __all__ = ["ChatDecoder"]
 def __getattr__(name: str) -> object:
     # On use, since the pytest plugin imports this package in every run of pytest.
     if name == "ChatDecoder":
-        from ._chat_wire import ChatDecoder
+        from .wire.chat import ChatDecoder
 
         return ChatDecoder
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

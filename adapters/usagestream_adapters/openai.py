@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field
 
-from usagestream.adapter import Target
-from usagestream.config import Profile, Secret, is_open, revealed
-from usagestream.errors import ConfigError
+from usagestream_core.adapter import Target
+from usagestream_core.errors import ConfigError
+from usagestream_core.profile import Profile, Secret, is_open, revealed
 
-from ._sdk import SdkAdapter
-from ._tokens import CallableFetcher, TokenSource
-from ._urls import host_of, is_azure, shown_url, split_url
+from .sdk.adapter import SdkAdapter
+from .sdk.addresses import host_of, is_azure, shown_url, split_url
+from .sdk.credentials import CallableFetcher, TokenSource
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI, OpenAI

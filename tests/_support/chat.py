@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from usagestream.adapter import Head, Report, Target
-from usagestream.chunk import Chunk
-from usagestream.errors import StreamError
-from usagestream.meter import Call, Meter
-from usagestream_adapters._chat_wire import ChatDecoder
+from usagestream_adapters.wire.chat import ChatDecoder
+from usagestream_core.adapter import Head, Report, Target
+from usagestream_core.chunk import Chunk
+from usagestream_core.errors import StreamError
+from usagestream_core.streams.meter import Call, Meter
 
 HEAD = Head(status=200, content_type="text/event-stream")
 DONE = b"data: [DONE]\n\n"

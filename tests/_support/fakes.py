@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal, Self
 
-from usagestream.adapter import Head, Request, Target
-from usagestream.config import Profile
-from usagestream.errors import ConfigError
-from usagestream_adapters._chat_wire import ChatDecoder
+from usagestream_adapters.wire.chat import ChatDecoder
+from usagestream_core.adapter import Head, Request, Target
+from usagestream_core.errors import ConfigError
+from usagestream_core.profile import Profile
 
 from .chat import HELLO, cut
 

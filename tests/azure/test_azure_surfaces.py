@@ -10,12 +10,12 @@ from tests._support.sdk_http import streamed
 from tests._support.worlds import ASK, World
 
 from usagestream import Client, ConfigError
-from usagestream.adapter import Target
-from usagestream_adapters._urls import is_azure, shown_url, split_url
 from usagestream_adapters.azure import AzureAdapter, AzureProfile
 from usagestream_adapters.azure._surface import find_surface
 from usagestream_adapters.emulator import Emulator, Scenario
 from usagestream_adapters.openai import OpenAIProfile
+from usagestream_adapters.sdk.addresses import is_azure, shown_url, split_url
+from usagestream_core.adapter import Target
 
 ROOT = "https://contoso.openai.azure.com"
 FOUNDRY = "https://contoso.services.ai.azure.com"

@@ -17,15 +17,15 @@ from tests._support.entra import Directory
 from tests._support.worlds import ASK, World
 
 from usagestream import AsyncClient, AuthenticationError, Client, PermissionDeniedError, UsageRecord
-from usagestream_adapters import _tokens
-from usagestream_adapters._tokens import (
+from usagestream_adapters.azure import AzureProfile
+from usagestream_adapters.emulator import Emulator, ErrorReply, Scenario
+from usagestream_adapters.sdk import credentials as _tokens
+from usagestream_adapters.sdk.credentials import (
     CallableFetcher,
     Token,
     TokenSource,
     _PrivateLoop,  # pyright: ignore[reportPrivateUsage]
 )
-from usagestream_adapters.azure import AzureProfile
-from usagestream_adapters.emulator import Emulator, ErrorReply, Scenario
 
 Make = Callable[..., AzureProfile]
 

@@ -10,11 +10,11 @@ import pytest
 from tests._support.worlds import ASK, World
 
 from usagestream import BadRequestError, ProviderError
-from usagestream_adapters._opening import RefusalMemory
-from usagestream_adapters._usage_request import refused_option
 from usagestream_adapters.azure import AzureProfile
 from usagestream_adapters.emulator import REFUSALS, Emulator, ErrorReply, Scenario, scenarios
 from usagestream_adapters.openai import OpenAIProfile
+from usagestream_adapters.sdk.attempts import RefusalMemory
+from usagestream_adapters.sdk.usage_option import refused_option
 
 MESSAGES = ASK["messages"]
 

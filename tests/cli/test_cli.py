@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from usagestream import UsageRecord
-from usagestream_adapters import cli
+from usagestream_adapters.cli import command as cli
 from usagestream_adapters.emulator import Emulator
 
 QUESTION = cli.DEMO_QUESTION
@@ -86,7 +86,7 @@ def test_demo_is_rich_on_a_terminal() -> None:
     """On a terminal the output is styled."""
     primary, secondary = pty.openpty()
     environment = {**os.environ, "TERM": "xterm-256color"}
-    program = [sys.executable, "-m", "usagestream_adapters", "demo"]
+    program = [sys.executable, "-m", "usagestream", "demo"]
     with subprocess.Popen(program, stdout=secondary, stderr=secondary, env=environment) as process:
         os.close(secondary)
         shown = b""
@@ -182,7 +182,7 @@ def test_an_emulator_without_a_tokenizer_says_so(
 @pytest.mark.parametrize("command", ["emulate", f"cassettes serve {CASSETTES}"])
 def test_a_server_prints_its_addresses_and_serves_until_interrupted(command: str) -> None:
     """It says where it listens, as variables to set, and stops quietly on Ctrl-C."""
-    program = [sys.executable, "-m", "usagestream_adapters", *command.split(), "--port", "0"]
+    program = [sys.executable, "-m", "usagestream", *command.split(), "--port", "0"]
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(program, **pipes) as process:
         assert process.stdout is not None

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from click.testing import CliRunner, Result
 
-from usagestream_adapters.cli import main
+from usagestream_adapters.cli.command import main
 from usagestream_adapters.emulator import Emulator, Scenario
 
 

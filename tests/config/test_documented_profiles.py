@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from usagestream import Client
-from usagestream.resolve import resolve_profile
+from usagestream_core.profiles.resolve import resolve_profile
 
 Write = Callable[..., Path]
 

@@ -10,11 +10,11 @@ import pytest
 from pydantic import SecretStr
 
 from usagestream import Client, ConfigError, Profile
-from usagestream._profile_file import line_of
-from usagestream.config import secret_fields
-from usagestream.resolve import resolve_profile
 from usagestream_adapters.azure import AzureProfile
 from usagestream_adapters.openai import OpenAIProfile
+from usagestream_core.profile import secret_fields
+from usagestream_core.profiles.file import line_of
+from usagestream_core.profiles.resolve import resolve_profile
 
 Write = Callable[..., Path]
 

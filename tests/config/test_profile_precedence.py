@@ -9,10 +9,10 @@ import pytest
 from platformdirs import user_config_path
 
 from usagestream import Client, ConfigError
-from usagestream.config import revealed
-from usagestream.resolve import resolve_profile
 from usagestream_adapters.azure import AzureProfile
 from usagestream_adapters.openai import OpenAIProfile
+from usagestream_core.profile import revealed
+from usagestream_core.profiles.resolve import resolve_profile
 
 Write = Callable[..., Path]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from usagestream.profiles import list_profiles
-from usagestream_adapters.cli import main
+from usagestream_adapters.cli.command import main
+from usagestream_core.profiles.listing import list_profiles
 
 Write = Callable[..., Path]
 

@@ -20,8 +20,8 @@ from usagestream import (
     Usage,
     UsageSource,
 )
-from usagestream.usage import COUNT_FIELDS
 from usagestream_adapters.emulator import Answer, Emulator, Scenario, ToolCall
+from usagestream_core.usage import COUNT_FIELDS
 
 from .conftest import DEPLOYMENT, KEY, MODEL, QUESTION, SHELLS, SURFACES, Ask, Reading
 

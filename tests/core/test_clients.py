@@ -12,9 +12,9 @@ from tests._support.fakes import FakeAdapter, FakeProfile
 from tests._support.worlds import ASK, World
 
 from usagestream import AsyncClient, Client, ConfigError, Profile
-from usagestream.adapter import installed_providers, load_adapter_type
-from usagestream.profiles import list_profiles
-from usagestream.resolve import resolve_profile
+from usagestream_core.profiles.listing import list_profiles
+from usagestream_core.profiles.providers import installed_providers, load_adapter_type
+from usagestream_core.profiles.resolve import resolve_profile
 
 
 class OtherProfile(FakeProfile, frozen=True):

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from usagestream import errors
-from usagestream.errors import (
+from usagestream_core import errors
+from usagestream_core.errors import (
     NotAStreamError,
     ProviderError,
     RateLimitError,

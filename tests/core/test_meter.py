@@ -26,8 +26,8 @@ from usagestream import (
     Usage,
     UsageSource,
 )
-from usagestream.adapter import Target
-from usagestream.meter import Call, Meter
+from usagestream_core.adapter import Target
+from usagestream_core.streams.meter import Call, Meter
 
 HI = frame(choice(content="Hi"))
 STOP = frame(choice(finish="stop"))

@@ -3,30 +3,66 @@
 from __future__ import annotations
 
 import importlib
+import pickle
 import pkgutil
 import subprocess
 import sys
+from importlib.metadata import version
+from types import ModuleType
 
 import pytest
 
 import usagestream
+import usagestream_core
 
+TYPES_ONLY = "usagestream_core.streams.params"
 PUBLIC = sorted(
-    f"usagestream.{module.name}"
-    for module in pkgutil.iter_modules(usagestream.__path__)
-    if not module.name.startswith("_")
+    module.name
+    for module in pkgutil.walk_packages(usagestream_core.__path__, "usagestream_core.")
+    if not module.ispkg and "._" not in module.name and module.name != TYPES_ONLY
 )
 
 
-def test_all_is_sorted_and_without_doubles() -> None:
-    """The list can be read."""
-    assert usagestream.__all__ == sorted(set(usagestream.__all__))
+def test_all_is_without_doubles() -> None:
+    """Each name stands in the list once, and `dir` shows it before it is loaded."""
+    assert len(usagestream.__all__) == len(set(usagestream.__all__))
+    assert set(usagestream.__all__) <= set(dir(usagestream))
 
 
 @pytest.mark.parametrize("name", usagestream.__all__)
 def test_every_export_is_there(name: str) -> None:
-    """What `__all__` names exists, and says where it lives."""
-    assert getattr(usagestream, name).__module__.startswith("usagestream.")
+    """What `__all__` names exists, and says that it is imported from the door."""
+    value = getattr(usagestream, name)
+    if not isinstance(value, str | ModuleType):
+        assert value.__module__ == "usagestream"
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+    """The door does not swallow a misspelling."""
+    with pytest.raises(AttributeError, match="no attribute 'Clinet'"):
+        usagestream.Clinet  # noqa: B018
+
+
+def test_the_version_is_that_of_the_installed_package() -> None:
+    """What is shown is what pip would say."""
+    assert usagestream.__version__ == version("usagestream")
+
+
+def test_a_record_pickles_by_the_door() -> None:
+    """A pickle names the place that users import from, which stays when rooms move."""
+    usage = usagestream.Usage(input_tokens=1, source=usagestream.UsageSource.REPORTED)
+    pickled = pickle.dumps(usage)
+    assert b"usagestream_core" not in pickled
+    assert pickle.loads(pickled) == usage
+
+
+def test_a_profile_can_be_subclassed_from_the_door() -> None:
+    """Pydantic reads the annotations of the base where the base says that it lives."""
+
+    class Mine(usagestream.Profile, frozen=True):
+        provider: str = "mine"
+
+    assert Mine(name="a", headers={"x": "y"}).name == "a"
 
 
 @pytest.mark.parametrize("name", PUBLIC)
@@ -53,5 +89,5 @@ def test_importing_the_library_loads_nothing_heavy() -> None:
 
 def test_types_for_checkers_cost_nothing_at_run_time() -> None:
     """The module of parameter types can be imported without the SDK that defines them."""
-    module = importlib.import_module("usagestream._params")
+    module = importlib.import_module(TYPES_ONLY)
     assert "ChatParams" not in vars(module)

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from usagestream import Usage, UsageSource
-from usagestream.usage import COUNT_FIELDS
+from usagestream_core.usage import COUNT_FIELDS
 
 
 def test_nothing_reported_is_unknown_and_not_zero() -> None:

@@ -12,7 +12,7 @@ import pytest
 from _pytest.mark import ParameterSet
 from click.testing import CliRunner
 
-from usagestream_adapters.cli import main
+from usagestream_adapters.cli.command import main
 from usagestream_adapters.emulator import Emulator
 
 ROOT = Path(__file__).parents[2]

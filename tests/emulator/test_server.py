@@ -106,7 +106,7 @@ def test_serve_forever_until_interrupted(monkeypatch: pytest.MonkeyPatch) -> Non
     def interrupt(_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("usagestream_adapters._local_server.LocalServer.wait", interrupt)
+    monkeypatch.setattr("usagestream_adapters.local.server.LocalServer.wait", interrupt)
     emulator = Emulator()
     emulator.serve_forever()
     with pytest.raises(RuntimeError, match="not running"):
@@ -121,7 +121,7 @@ def test_a_server_that_fails_to_start_does_not_hang(monkeypatch: pytest.MonkeyPa
     async def fail(*_: object, **__: object) -> None:
         raise RuntimeError("no")
 
-    monkeypatch.setattr("usagestream_adapters._local_server._Server.serve", fail)
+    monkeypatch.setattr("usagestream_adapters.local.server._Server.serve", fail)
     with pytest.raises(RuntimeError, match="did not start"):
         Emulator().start()
     assert len(seen) == 1

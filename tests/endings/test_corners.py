@@ -13,16 +13,10 @@ from typing import Any
 import pytest
 from tests._support.fakes import FakeAdapter
 
-from usagestream import (
-    AsyncClient,
-    Client,
-    Outcome,
-    StreamTruncatedError,
-    UsageRecord,
-    exits,
-)
-from usagestream_adapters._sdk_streams import SdkAsyncByteStream, SdkByteStream
+from usagestream import AsyncClient, Client, Outcome, StreamTruncatedError, UsageRecord
 from usagestream_adapters.emulator import Emulator, Scenario
+from usagestream_adapters.sdk.bodies import SdkAsyncByteStream, SdkByteStream
+from usagestream_core.records import shutdown as exits
 
 from .conftest import QUESTION, openai
 from .test_fault_matrix import TEXT
@@ -184,7 +178,9 @@ def test_what_is_collected_while_the_interpreter_ends_stays_quiet(
     else:
         asyncio.run(anext(stream))
     exits.streams.leave_all()
-    monkeypatch.setattr("usagestream._shells.sys", SimpleNamespace(is_finalizing=lambda: True))
+    monkeypatch.setattr(
+        "usagestream_core.streams.shells.sys", SimpleNamespace(is_finalizing=lambda: True)
+    )
     del stream
     gc.collect()
     assert len(records) == 1

@@ -30,8 +30,8 @@ from usagestream import (
     UsageRecord,
     UsageStreamError,
 )
-from usagestream.adapter import Head
 from usagestream_adapters import ChatDecoder
+from usagestream_core.adapter import Head
 
 FOLDER = os.environ.get("USAGESTREAM_CORPUS")
 BLANK = re.compile(rb"\r\n\r\n|\n\n|\r\r")

@@ -18,18 +18,18 @@ from benchmarks import estimates
 from pydantic import BaseModel
 
 from usagestream import Client, ConfigError, TokenCounter, Usage, UsageSource
-from usagestream._images import image_size, image_tokens
-from usagestream._limit import OutputLimit
-from usagestream._recipe import count_prompt
-from usagestream.chunk import Chunk, ToolCallDelta
-from usagestream.estimate import (
+from usagestream_adapters import token_counter as tokens
+from usagestream_adapters.emulator import Answer, Emulator, Scenario, ToolCall
+from usagestream_adapters.openai import OpenAIProfile
+from usagestream_core.chunk import Chunk, ToolCallDelta
+from usagestream_core.estimates.estimate import (
     _installed_counter,  # pyright: ignore[reportPrivateUsage]
     estimate,
     find_counter,
 )
-from usagestream_adapters import tokens
-from usagestream_adapters.emulator import Answer, Emulator, Scenario, ToolCall
-from usagestream_adapters.openai import OpenAIProfile
+from usagestream_core.estimates.images import image_size, image_tokens
+from usagestream_core.estimates.prompt import count_prompt
+from usagestream_core.streams.limit import OutputLimit
 
 QUESTION: Any = [{"role": "user", "content": "What's 1+1? Answer in one word."}]
 COUNTER = tokens.BpeCounter()

@@ -232,9 +232,9 @@ def test_azure_is_recorded_without_its_resource(
 
 def test_without_the_extra(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """It says what to install, before anything is sent."""
-    import usagestream_adapters._cassettes as package
+    import usagestream_adapters.cassettes as package
 
-    monkeypatch.delattr(package, "_yaml", raising=False)
-    monkeypatch.setitem(importlib.import_module("sys").modules, f"{package.__name__}._yaml", None)
+    monkeypatch.delattr(package, "yaml", raising=False)
+    monkeypatch.setitem(importlib.import_module("sys").modules, f"{package.__name__}.yaml", None)
     with pytest.raises(ConfigError, match=r'pip install "usagestream\[replay\]"'):
         Recorder(tmp_path / "a.yaml")

@@ -98,7 +98,7 @@ def test_it_serves_until_interrupted(good: Path, monkeypatch: pytest.MonkeyPatch
     def interrupt(_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("usagestream_adapters._local_server.LocalServer.wait", interrupt)
+    monkeypatch.setattr("usagestream_adapters.local.server.LocalServer.wait", interrupt)
     server = ReplayServer(Replay(good))
     addresses: list[str] = []
     server.serve_forever(lambda running: addresses.append(running.url))

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from usagestream.adapter import Head, Report
-from usagestream.chunk import Chunk
-from usagestream_adapters._responses_wire import ResponsesDecoder, read_response_counts
+from usagestream_adapters.wire.responses import ResponsesDecoder, read_response_counts
+from usagestream_core.adapter import Head, Report
+from usagestream_core.chunk import Chunk
 
 HEAD = Head(status=200, content_type="text/event-stream", api="responses")
 

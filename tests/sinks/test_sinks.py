@@ -17,8 +17,8 @@ import pytest
 from tests._support.fakes import FakeAdapter
 
 from usagestream import AsyncClient, Client, JsonLinesSink, Outcome, Usage, UsageRecord
-from usagestream.exits import outboxes
-from usagestream.sinks import Outbox
+from usagestream_core.records.shutdown import outboxes
+from usagestream_core.records.sinks import Outbox
 
 ASK: dict[str, Any] = {"model": "gpt-4o", "messages": []}
 
@@ -312,7 +312,7 @@ def test_a_kill_loses_no_record_that_was_written(tmp_path: Path) -> None:
 EXIT = """
 import asyncio, os, signal, sys
 from usagestream import AsyncClient, Client, JsonLinesSink, exit_on_signals
-from usagestream.exits import open_stream_count
+from usagestream_core.records.shutdown import open_stream_count
 from tests._support.fakes import FakeAdapter
 
 PIECE = b'data: {"choices":[{"index":0,"delta":{"content":"x"},"finish_reason":null}]}\\n\\n'

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from usagestream import AsyncClient, Client, Profile
-from usagestream.adapter import Head, Request, Target
 from usagestream_adapters import ChatDecoder
+from usagestream_core.adapter import Head, Request, Target
 
 FRAME = (
     b'data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1,"model":"gpt-4o",'

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-from usagestream_adapters._cassettes._commands import cassettes
+from usagestream_adapters.cli.cassettes import cassettes
 
 CASSETTES = Path(__file__).parents[2] / "cassettes"
 KEY = "sk-proj-Zx81kfLq0934mnbvPoiu"
@@ -212,12 +212,12 @@ def test_the_extra_is_named_where_it_is_missing(
     command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The commands are there without it, and say what to install."""
-    for name in ("_check", "_show"):
-        monkeypatch.delitem(sys.modules, f"usagestream_adapters._cassettes.{name}", raising=False)
-        monkeypatch.setitem(sys.modules, f"usagestream_adapters._cassettes.{name}", None)
-    import usagestream_adapters._cassettes as package
+    for name in ("check", "show"):
+        monkeypatch.delitem(sys.modules, f"usagestream_adapters.cassettes.{name}", raising=False)
+        monkeypatch.setitem(sys.modules, f"usagestream_adapters.cassettes.{name}", None)
+    import usagestream_adapters.cassettes as package
 
-    for name in ("_check", "_show"):
+    for name in ("check", "show"):
         monkeypatch.delattr(package, name, raising=False)
     result = run(command, __file__)
     assert result.exit_code == 1

@@ -12,18 +12,19 @@ from typing import Any
 import pytest
 from tests._support.sdk_http import client_of, http
 
-from usagestream_adapters._cassettes import _vcr, _yaml
-from usagestream_adapters._cassettes._addresses import describe_origin, read_address
-from usagestream_adapters._cassettes._exchange import (
+from usagestream_adapters.cassettes import vcr as _vcr
+from usagestream_adapters.cassettes import yaml as _yaml
+from usagestream_adapters.cassettes.addresses import describe_origin, read_address
+from usagestream_adapters.cassettes.leaks import leaks
+from usagestream_adapters.cassettes.match import body_differences
+from usagestream_adapters.cassettes.scrub import (
     clean_request,
     clean_response,
     clean_uri,
     decompressed,
     note_request,
 )
-from usagestream_adapters._cassettes._leaks import leaks
-from usagestream_adapters._cassettes._match import body_differences
-from usagestream_adapters._cassettes._secrets import Secrets
+from usagestream_adapters.cassettes.secrets import Secrets
 
 KEY = "sk-proj-Zx81kfLq0934mnbvPoiu"
 

@@ -19,8 +19,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from tests._support.sdk_http import client_of, http
 
-from usagestream_adapters._cassettes import _yaml
-from usagestream_adapters._cassettes._secrets import Secrets, is_placeholder
+from usagestream_adapters.cassettes import yaml as _yaml
+from usagestream_adapters.cassettes.secrets import Secrets, is_placeholder
 from usagestream_adapters.replay import Recorder, RecordingRefusedError
 from usagestream_adapters.testing._recording import Recording
 

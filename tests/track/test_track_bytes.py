@@ -19,12 +19,12 @@ from tests._support.chat import cut
 from tests._support.sdk_http import client_of, streamed
 
 from usagestream import Chunk, Outcome, UsageRecord
-from usagestream.adapter import Head, Report
 from usagestream_adapters import ChatDecoder
 from usagestream_adapters.track import track
-from usagestream_adapters.track._document import ChatDocument
-from usagestream_adapters.track._events import EventSplitter, without_usage
-from usagestream_adapters.track._skim import SkimmingChatDecoder, Template
+from usagestream_adapters.track.events import EventSplitter, without_usage
+from usagestream_adapters.track.skim import SkimmingChatDecoder, Template
+from usagestream_adapters.wire.document import ChatDocument
+from usagestream_core.adapter import Head, Report
 
 ASK: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "Hello?"}]}
 

@@ -17,10 +17,11 @@ from typing import Any
 import openai
 import pytest
 
-from usagestream import Client, JsonLinesSink, Outcome, UsageSource, exits
+from usagestream import Client, JsonLinesSink, Outcome, UsageSource
 from usagestream_adapters.emulator import Emulator, Scenario, scenarios
 from usagestream_adapters.emulator.errors import SERVER_ERROR
 from usagestream_adapters.track import track
+from usagestream_core.records import shutdown as exits
 
 from .conftest import KEY, Bench, Entered, each, make_client, result
 

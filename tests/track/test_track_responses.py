@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from usagestream import Outcome, UsageSource
-from usagestream.adapter import Head
 from usagestream_adapters.emulator import Scenario
-from usagestream_adapters.track._document import ResponsesDocument
+from usagestream_adapters.wire.document import ResponsesDocument
+from usagestream_core.adapter import Head
 
 from .conftest import Bench, result
 

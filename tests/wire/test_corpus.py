@@ -33,9 +33,9 @@ from usagestream import (
     RateLimitError,
     UsageStreamError,
 )
-from usagestream.errors import NotFoundError
 from usagestream_adapters.azure import AzureProfile
 from usagestream_adapters.openai import OpenAIProfile
+from usagestream_core.errors import NotFoundError
 
 FOLDER = os.environ.get("USAGESTREAM_CORPUS")
 KEY = SecretStr("made-up-key")

@@ -23,8 +23,8 @@ from tests._support.chat import (
 
 from usagestream import Chunk, NotAStreamError, Outcome, StreamFailedError, StreamTruncatedError
 from usagestream import ToolCallDelta as Call
-from usagestream.adapter import Head, Report
-from usagestream_adapters._chat_wire import ChatDecoder, read_counts
+from usagestream_adapters.wire.chat import ChatDecoder, read_counts
+from usagestream_core.adapter import Head, Report
 
 HI = frame(choice(content="Hi"))
 STOP = frame(choice(finish="stop"))

@@ -25,9 +25,9 @@ from usagestream import (
     ProviderUnavailableError,
     RateLimitError,
 )
-from usagestream_adapters._errors import translate
 from usagestream_adapters.azure import AzureProfile
 from usagestream_adapters.openai import OpenAIProfile
+from usagestream_adapters.sdk.errors import translate
 
 KEY = "sk-secret-0123456789"
 PROFILE = OpenAIProfile(

@@ -17,12 +17,12 @@ from tests._support.sdk_http import client_of, http, streamed
 from tests._support.worlds import ASK, World
 
 from usagestream import AsyncClient, Client, ConfigError, Profile, StreamInterruptedError
-from usagestream.adapter import Target
-from usagestream_adapters._sdk import SdkAdapter
-from usagestream_adapters._urls import host_of, split_url
 from usagestream_adapters.azure import AzureAdapter, AzureProfile
 from usagestream_adapters.azure._surface import Surface, find_surface
 from usagestream_adapters.openai import OpenAIAdapter, OpenAIProfile
+from usagestream_adapters.sdk.adapter import SdkAdapter
+from usagestream_adapters.sdk.addresses import host_of, split_url
+from usagestream_core.adapter import Target
 
 KEY = SecretStr("sk-secret-0123456789")
 OPENAI = OpenAIProfile(api_key=KEY, base_url="http://provider.test/v1")

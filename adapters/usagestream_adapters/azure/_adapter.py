@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from pydantic import SecretStr
 
-from usagestream.adapter import Request, Target
-from usagestream.config import Profile, is_open, revealed
-from usagestream.errors import ConfigError
+from usagestream_core.adapter import Request, Target
+from usagestream_core.errors import ConfigError
+from usagestream_core.profile import Profile, is_open, revealed
 
-from .._sdk import SdkAdapter
-from .._tokens import CallableFetcher, Fetcher, TokenSource
-from .._usage_request import Withheld
+from ..sdk.adapter import SdkAdapter
+from ..sdk.credentials import CallableFetcher, Fetcher, TokenSource
+from ..sdk.usage_option import Withheld
 from ._clouds import cloud_of
 from ._credentials import CredentialFetcher, IdentityFetcher
 from ._profile import AzureProfile

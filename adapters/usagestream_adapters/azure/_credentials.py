@@ -8,11 +8,11 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from usagestream.config import is_open, revealed
-from usagestream.errors import ConfigError
+from usagestream_core.errors import ConfigError
+from usagestream_core.profile import is_open, revealed
 
-from .._errors import mask
-from .._tokens import Token
+from ..sdk.credentials import Token
+from ..sdk.errors import mask
 from ._clouds import Cloud, is_known_authority
 from ._profile import AzureProfile, is_async_credential
 

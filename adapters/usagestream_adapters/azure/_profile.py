@@ -8,8 +8,8 @@ from typing import Any, ClassVar, Literal, Self, TypeAlias
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from usagestream.config import Profile, Secret, SecretText, is_open
-from usagestream.errors import ConfigError
+from usagestream_core.errors import ConfigError
+from usagestream_core.profile import Profile, Secret, SecretText, is_open
 
 from ._surface import names_version
 

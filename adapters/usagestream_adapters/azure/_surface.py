@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qs, unquote
 
-from usagestream.errors import ConfigError
+from usagestream_core.errors import ConfigError
 
-from .._urls import host_of, shown_url, split_url
+from ..sdk.addresses import host_of, shown_url, split_url
 
 __all__ = ["Surface", "find_surface", "names_version"]
 

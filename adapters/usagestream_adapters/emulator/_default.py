@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ._json import as_list, as_object, dumps
+from ..wire.json_types import as_list, as_object, dumps
 from ._request import Call
 from .scenario import Answer, ToolCall
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from ._json import as_list, as_object
+from ..wire.json_types import as_list, as_object
 
 Surface: TypeAlias = Literal["openai", "azure", "azure-v1"]
 

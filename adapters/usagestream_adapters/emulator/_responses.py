@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..wire.json_types import as_list, as_object, dumps
 from ._default import default_answers
-from ._json import as_list, as_object, dumps
 from ._models import snapshot, snapshot_behind
 from ._request import Call, ReceivedRequest, Surface
 from ._usage import usage_of

@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 
 from starlette.types import Message, Receive, Scope, Send
 
-from .._local_server import break_connection
+from ..local.server import break_connection
 from ._journal import Journal
 from .frames import DONE, encode
 from .scenario import Scenario

@@ -13,8 +13,8 @@ import threading
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from ..wire.json_types import dumps
 from . import errors
-from ._json import dumps
 from ._request import ReceivedRequest
 from .errors import ErrorReply
 

@@ -11,9 +11,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from ..wire.json_types import dumps
 from . import _headers, errors
 from ._journal import Journal
-from ._json import dumps
 from ._request import Call, ReceivedRequest, chat_call
 from ._responses import ResponsesCall, ResponsesReply, responses_call
 from ._sending import send_stream

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from typing import Any
 
+from ..wire.json_types import dumps
 from ._default import default_answers
-from ._json import dumps
 from ._models import fingerprint, is_older, snapshot, snapshot_behind
 from ._request import Call
 from ._usage import usage_of

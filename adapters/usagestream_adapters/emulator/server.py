@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from .._service import LocalService
+from ..local.service import LocalService
 from ._journal import Journal
 from ._request import ReceivedRequest
 from .app import EmulatorApp

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ..tokens import encoder
-from ._json import as_list, as_object
+from ..token_counter import encoder
+from ..wire.json_types import as_list, as_object
 from .scenario import Answer
 
 __all__ = [

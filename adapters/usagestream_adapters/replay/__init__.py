@@ -8,8 +8,12 @@ profile `provider = "replay"` without a change to the program. `cut`, `drop_usag
 Needs `pip install "usagestream[replay]"`.
 """
 
+from . import faults
 from ._adapter import ReplayAdapter, ReplayProfile
-from ._faults import (
+from ._recorder import Recorder, RecordingRefusedError
+from ._replay import Pace, Replay
+from ._server import ReplayServer
+from .faults import (
     Fault,
     async_filter,
     cut,
@@ -18,9 +22,6 @@ from ._faults import (
     reset,
     stall,
 )
-from ._recorder import Recorder, RecordingRefusedError
-from ._replay import Pace, Replay
-from ._server import ReplayServer
 
 __all__ = [
     "Fault",
@@ -34,6 +35,7 @@ __all__ = [
     "async_filter",
     "cut",
     "drop_usage",
+    "faults",
     "refuse_stream_options",
     "reset",
     "stall",

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import ConfigDict
 
-from usagestream.adapter import Target
-from usagestream.config import Profile
-from usagestream.errors import ConfigError
+from usagestream_core.adapter import Target
+from usagestream_core.errors import ConfigError
+from usagestream_core.profile import Profile
 
-from .._sdk import SdkAdapter
-from ._faults import Fault
+from ..sdk.adapter import SdkAdapter
 from ._replay import Pace, Replay
+from .faults import Fault
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI, OpenAI

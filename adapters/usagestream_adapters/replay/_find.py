@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from .._cassettes._match import address, differences, read_body
+from ..cassettes.match import address, differences, read_body
 from ._load import Exchange
 
 __all__ = ["Asked", "Recorded", "describe_miss", "find"]

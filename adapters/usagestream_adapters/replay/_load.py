@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from usagestream.errors import ConfigError
+from usagestream_core.errors import ConfigError
 
-from .._cassettes._vcr import deserialize, json_format, yaml_format
+from ..cassettes.vcr import deserialize, json_format, yaml_format
 from ._playback import Playback, Step
 
 __all__ = ["COMPLETE", "LEFT", "Exchange", "load"]

@@ -17,20 +17,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from usagestream.errors import ConfigError, UsageStreamError
+from usagestream_core.errors import ConfigError, UsageStreamError
 
-from .._cassettes._addresses import describe_origin, is_token_request
-from .._cassettes._exchange import (
+from ..cassettes.addresses import describe_origin, is_token_request
+from ..cassettes.file import is_emulator, shown_path, stamp, write
+from ..cassettes.leaks import leaks
+from ..cassettes.scrub import (
     clean_request,
     clean_response,
     decompressed,
     note_request,
     note_response,
 )
-from .._cassettes._file import is_emulator, shown_path, stamp, write
-from .._cassettes._leaks import leaks
-from .._cassettes._secrets import Secrets
-from .._http_library import http_library
+from ..cassettes.secrets import Secrets
+from ..sdk.http_library import http_library
 
 __all__ = ["Recorder", "RecordingRefusedError"]
 
@@ -58,7 +58,7 @@ class Recorder:
 
     def __init__(self, cassette: str | os.PathLike[str]) -> None:
         try:
-            from .._cassettes import _yaml
+            from ..cassettes import yaml as _yaml
         except ImportError as exc:
             raise ConfigError(
                 'Cassettes are written by PyYAML, which is not here: pip install "usagestream'
@@ -139,7 +139,7 @@ class Recorder:
                 f"Nothing was written to {shown_path(self._path)}: {leak}, which cannot be "
                 "scrubbed."
             )
-        from .._cassettes._vcr import serialize
+        from ..cassettes.vcr import serialize
 
         text = serialize(
             {"requests": requests, "responses": responses}, _Beside(self._serializer, cleaned)
@@ -188,7 +188,7 @@ class _Take:
 
     def request(self) -> Any:
         """The request, as vcrpy has it."""
-        from .._cassettes._vcr import Request
+        from ..cassettes.vcr import Request
 
         asked = self.answered.request
         return Request(asked.method, self.uri, asked.content, dict(asked.headers))

@@ -14,10 +14,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, get_args
 
-from usagestream.errors import ConfigError
+from usagestream_core.errors import ConfigError
 
-from ._faults import Fault
 from ._playback import Playback, Step
+from .faults import Fault
 
 if TYPE_CHECKING:
     from ._load import Exchange

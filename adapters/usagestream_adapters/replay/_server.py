@@ -6,7 +6,7 @@ import asyncio
 import math
 from typing import TYPE_CHECKING, Any
 
-from .._service import LocalService
+from ..local.service import LocalService
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -56,7 +56,7 @@ class ReplayServer(LocalService):
 async def _play(
     playback: Playback, scope: Scope, send: Send, gone: asyncio.Future[Message]
 ) -> None:
-    from .._local_server import break_connection
+    from ..local.server import break_connection
 
     if await _left(gone, playback.head_after):
         return

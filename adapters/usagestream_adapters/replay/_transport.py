@@ -12,23 +12,30 @@ from collections.abc import AsyncIterator, Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from .._http_library import http_library
+from ..sdk.http_library import http_library
 
 if TYPE_CHECKING:
+    from typing import Protocol
+
     from ._playback import Playback
-    from ._replay import Replay
+
+    class Answers(Protocol):
+        """A `Replay`, as far as its clients need one."""
+
+        def answer(self, method: str, uri: str, body: bytes) -> Playback: ...
+
 
 __all__ = ["replaying_async_client", "replaying_client"]
 
 
-def replaying_client(replay: Replay) -> Any:
+def replaying_client(replay: Answers) -> Any:
     """Make a client that asks `replay` instead of a server."""
     from openai import DefaultHttpxClient
 
     return DefaultHttpxClient(transport=_kinds().transport(replay))
 
 
-def replaying_async_client(replay: Replay) -> Any:
+def replaying_async_client(replay: Answers) -> Any:
     """`replaying_client` for async code."""
     from openai import DefaultAsyncHttpxClient
 
@@ -96,7 +103,7 @@ class _AsyncBody(_Waiting):
 
 
 class _Transport:
-    def __init__(self, replay: Replay) -> None:
+    def __init__(self, replay: Answers) -> None:
         self._replay = replay
 
     def _answer(self, request: Any, body: bytes) -> Playback:

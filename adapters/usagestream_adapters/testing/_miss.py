@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
-from .._cassettes._addresses import is_token_request
-from .._cassettes._match import body_differences
+from ..cassettes.addresses import is_token_request
+from ..cassettes.match import body_differences
 
 __all__ = ["describe_miss"]
 

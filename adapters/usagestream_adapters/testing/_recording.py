@@ -14,21 +14,21 @@ from typing import Any, Final
 
 from _pytest.outcomes import Failed  # what pytest.fail raises
 
-from .._cassettes import _yaml
-from .._cassettes._addresses import describe_origin, is_token_request
-from .._cassettes._exchange import (
+from ..cassettes import yaml as _yaml
+from ..cassettes.addresses import describe_origin, is_token_request
+from ..cassettes.file import is_emulator, shown_path, stamp
+from ..cassettes.file import write as write_file
+from ..cassettes.leaks import leaks
+from ..cassettes.match import MATCHERS
+from ..cassettes.scrub import (
     clean_request,
     clean_response,
     decompressed,
     note_request,
     note_response,
 )
-from .._cassettes._file import is_emulator, shown_path, stamp
-from .._cassettes._file import write as write_file
-from .._cassettes._leaks import leaks
-from .._cassettes._match import MATCHERS
-from .._cassettes._secrets import Secrets
-from .._cassettes._vcr import FilesystemPersister, serialize
+from ..cassettes.secrets import Secrets
+from ..cassettes.vcr import FilesystemPersister, serialize
 from ._miss import describe_miss
 
 __all__ = ["Miss", "Recording"]

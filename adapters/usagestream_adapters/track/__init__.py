@@ -6,7 +6,7 @@
 call. `meter` does the same for one stream that somebody else has opened.
 """
 
-from ._client import track
-from ._items import MeteredAsyncItems, MeteredItems, meter
+from .client import track
+from .items import MeteredAsyncItems, MeteredItems, meter
 
 __all__ = ["MeteredAsyncItems", "MeteredItems", "meter", "track"]

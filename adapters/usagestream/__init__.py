@@ -1,0 +1,174 @@
+"""Stream chat completions from OpenAI and Azure OpenAI; know what each cost in tokens.
+
+The door: every name that a program imports. What talks to the outside is loaded when it is first
+named, so that `from usagestream import Client` imports no adapter and no SDK. Who writes an adapter
+of their own imports `usagestream_core`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import usagestream_core as _core
+from usagestream_core import (
+    AsyncClient,
+    AsyncUsageStream,
+    AuthenticationError,
+    BadRequestError,
+    Chunk,
+    Client,
+    ConfigError,
+    ContentFilterError,
+    DeploymentNotFoundError,
+    EventTooLargeError,
+    JsonLinesSink,
+    NotAStreamError,
+    NotFoundError,
+    Outcome,
+    PermissionDeniedError,
+    Profile,
+    ProviderError,
+    ProviderUnavailableError,
+    RateLimitError,
+    RecordedError,
+    RecoveryError,
+    StreamError,
+    StreamFailedError,
+    StreamInterruptedError,
+    StreamTruncatedError,
+    TokenCounter,
+    ToolCallDelta,
+    Usage,
+    UsageLimitExceededError,
+    UsageRecord,
+    UsageSource,
+    UsageStream,
+    UsageStreamError,
+    UsageTotal,
+    exit_on_signals,
+    track_usage,
+)
+
+if TYPE_CHECKING:
+    from usagestream_adapters.azure import AzureProfile
+    from usagestream_adapters.emulator import Emulator, Scenario, scenarios
+    from usagestream_adapters.openai import OpenAIProfile
+    from usagestream_adapters.replay import (
+        Recorder,
+        Replay,
+        ReplayProfile,
+        ReplayServer,
+        faults,
+    )
+    from usagestream_adapters.track import meter, track
+
+    __version__: str
+
+__all__ = [  # noqa: RUF022 - in the order a reader needs them
+    # doing
+    "Client",
+    "AsyncClient",
+    "track",
+    "meter",
+    "track_usage",
+    "exit_on_signals",
+    # who is asked, and with whose credentials
+    "Profile",
+    "OpenAIProfile",
+    "AzureProfile",
+    # what a stream is and gives
+    "UsageStream",
+    "AsyncUsageStream",
+    "Chunk",
+    "ToolCallDelta",
+    "Usage",
+    "UsageSource",
+    "UsageRecord",
+    "RecordedError",
+    "Outcome",
+    "UsageTotal",
+    "TokenCounter",
+    # where records go
+    "JsonLinesSink",
+    # without a network
+    "Emulator",
+    "Scenario",
+    "scenarios",
+    "Recorder",
+    "Replay",
+    "ReplayProfile",
+    "ReplayServer",
+    "faults",
+    # what can go wrong, by whose fault it is
+    "UsageStreamError",
+    "ConfigError",
+    "ProviderError",
+    "AuthenticationError",
+    "PermissionDeniedError",
+    "NotFoundError",
+    "DeploymentNotFoundError",
+    "BadRequestError",
+    "ContentFilterError",
+    "RateLimitError",
+    "ProviderUnavailableError",
+    "StreamError",
+    "StreamTruncatedError",
+    "StreamInterruptedError",
+    "StreamFailedError",
+    "EventTooLargeError",
+    "NotAStreamError",
+    "UsageLimitExceededError",
+    "RecoveryError",
+    # this package
+    "__version__",
+]
+
+_LATE = {
+    "AzureProfile": "azure",
+    "Emulator": "emulator",
+    "OpenAIProfile": "openai",
+    "Recorder": "replay",
+    "Scenario": "emulator",
+    "faults": "replay",
+    "scenarios": "emulator",
+    "Replay": "replay",
+    "ReplayProfile": "replay",
+    "ReplayServer": "replay",
+    "meter": "track",
+    "track": "track",
+}
+"""Where the names live that are imported on first use."""
+
+
+def _at_home(value: object) -> object:
+    """Let a class or function say, in reprs and pickles, that it is imported from here."""
+    if not isinstance(value, ModuleType):
+        value.__module__ = __name__
+    return value
+
+
+def _bring_home() -> None:
+    for name in _core.__all__:
+        _at_home(getattr(_core, name))
+
+
+_bring_home()
+
+
+def __getattr__(name: str) -> object:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        value: object = version("usagestream")
+    elif name in _LATE:
+        value = _at_home(getattr(import_module(f"usagestream_adapters.{_LATE[name]}"), name))
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,1 +1,0 @@
-"""What every tool here knows of a cassette: its format, its secrets, and which request is which."""

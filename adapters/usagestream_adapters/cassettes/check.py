@@ -1,0 +1,194 @@
+"""Finding secrets and resource names in files that any recorder wrote."""
+
+# PyYAML's nodes have no types of their own.
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from .secrets import SECRET_FIELD, Secrets, Sighting, excerpt, is_placeholder
+
+__all__ = ["Finding", "check_file", "files_below"]
+
+_NAMED_LINE: Final = re.compile(
+    rf"[\s<>*\"'-]*(?P<name>{SECRET_FIELD.pattern})[\"']?\s*[:=]\s*[\"']?(?P<secret>[^\"'\r\n]+)",
+    re.IGNORECASE,
+)
+_ENCODED_KEYS: Final = frozenset({"base64_string", "base64"})
+_GZIP: Final = b"\x1f\x8b"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Finding:
+    """Something that looks secret in a file."""
+
+    line: int
+    kind: str
+    excerpt: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Leaf:
+    """A text in a document: on which line it begins, and whether its own line ends are real."""
+
+    text: str
+    name: str
+    """The key it stands under, a list between the two not counted."""
+    line: int
+    literal: bool = False
+
+
+def files_below(path: Path) -> list[Path]:
+    """Give the file, or every file in the folder but hidden ones."""
+    if path.is_file():
+        return [path]
+    return sorted(
+        one
+        for one in path.rglob("*")
+        if one.is_file() and not any(part[0] == "." for part in one.relative_to(path).parts)
+    )
+
+
+def check_file(path: Path, environ: Mapping[str, str]) -> list[Finding]:
+    """Find what looks secret: YAML and JSON by their structure, anything else line by line.
+
+    The values of the variables in `environ` that hold secrets are found whatever they look like.
+    """
+    data = path.read_bytes()
+    text = _text(zlib.decompress(data, zlib.MAX_WBITS | 16) if data[:2] == _GZIP else data)
+    secrets = Secrets(environ)
+    found = {
+        Finding(leaf.line + _line_within(leaf, sighting), sighting.kind, excerpt(sighting.value))
+        for leaf in _leaves(path, text)
+        for sighting in _sightings(leaf, secrets)
+        if not is_placeholder(sighting.value)
+    }
+    return sorted(found)
+
+
+def _sightings(leaf: _Leaf, secrets: Secrets) -> Iterable[Sighting]:
+    if SECRET_FIELD.fullmatch(leaf.name):
+        return [Sighting(f"the value of {leaf.name.lower()}", leaf.text, 0)]
+    return [sighting for text in _decoded(leaf) for sighting in secrets.find(text)]
+
+
+def _line_within(leaf: _Leaf, sighting: Sighting) -> int:
+    return leaf.text.count("\n", 0, sighting.start) if leaf.literal else 0
+
+
+def _decoded(leaf: _Leaf) -> list[str]:
+    """A text, and what it holds where it is base64, compressed or not."""
+    if leaf.name not in _ENCODED_KEYS:
+        return [leaf.text]
+    try:
+        data = base64.b64decode(leaf.text)
+    except binascii.Error:
+        return [leaf.text]
+    return [leaf.text, _text(_inflated(data))]
+
+
+def _inflated(data: bytes) -> bytes:
+    if not data.startswith(_GZIP):
+        return data
+    try:
+        return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(data)
+    except zlib.error:
+        return data
+
+
+def _text(data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
+
+
+def _leaves(path: Path, text: str) -> list[_Leaf]:
+    suffix = Path(path.name.removesuffix(".gz")).suffix.lower()
+    try:
+        if suffix == ".json":
+            return list(_json_leaves(json.loads(text), "", _Lines(text)))
+        if suffix in (".yaml", ".yml"):
+            documents = yaml.compose_all(text, Loader=_LOADER)
+            return [leaf for node in documents for leaf in _yaml_leaves(node, "")]
+    except (ValueError, yaml.YAMLError):
+        pass  # Not what its name says: read it as text.
+    return list(_line_leaves(text))
+
+
+def _line_leaves(text: str) -> Iterator[_Leaf]:
+    for number, line in enumerate(text.split("\n"), 1):
+        yield _Leaf(line, "", number)
+        named = _NAMED_LINE.match(line)
+        if named:
+            yield _Leaf(named["secret"].strip(), named["name"], number)
+
+
+_LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def _yaml_leaves(node: Any, name: str) -> Iterator[_Leaf]:
+    if isinstance(node, yaml.MappingNode):
+        keys = [key.value if isinstance(key, yaml.ScalarNode) else "" for key, _ in node.value]
+        values = [value for _, value in node.value]
+        for key, value in zip(_names(keys, [one.value for one in values]), values, strict=True):
+            yield from _yaml_leaves(value, key)
+    elif isinstance(node, yaml.SequenceNode):
+        for value in node.value:
+            yield from _yaml_leaves(value, name)
+    else:
+        line = node.start_mark.line + 1
+        if node.tag.endswith(":binary"):
+            yield _Leaf(node.value, "base64", line)
+        else:
+            literal = node.style == "|"
+            yield _Leaf(node.value, name, line + literal, literal)
+
+
+def _names(keys: list[str], values: list[Any]) -> list[str]:
+    """The names that values stand under: their keys, but for pairs called `name` and `value`."""
+    pairs = dict(zip(keys, values, strict=True))
+    if pairs.keys() >= {"name", "value"} and isinstance(pairs["name"], str):
+        return [pairs["name"] if key == "value" else key for key in keys]
+    return keys
+
+
+class _Lines:
+    """Finds the line of a value in JSON text, going forward as the values do."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._at = 0
+        self._line = 1
+
+    def of(self, value: str) -> int:
+        """Count the lines to the next place where this value is written."""
+        forms = {json.dumps(value), json.dumps(value, ensure_ascii=False)}
+        places = [self._text.find(form, self._at) for form in forms]
+        place = min((place for place in places if place >= 0), default=self._at)
+        self._line += self._text.count("\n", self._at, place)
+        self._at = place
+        return self._line
+
+
+def _json_leaves(value: Any, name: str, lines: _Lines) -> Iterator[_Leaf]:
+    if isinstance(value, dict):
+        for key, inner in zip(_names([*value], [*value.values()]), value.values(), strict=True):
+            yield from _json_leaves(inner, key, lines)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _json_leaves(inner, name, lines)
+    elif isinstance(value, str):
+        yield _Leaf(value, name, lines.of(value))

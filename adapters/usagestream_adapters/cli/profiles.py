@@ -1,0 +1,55 @@
+"""`usagestream profiles`: which profiles there are, and where each value comes from."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from usagestream_core.profiles.listing import ListedProfile
+
+__all__ = ["profiles"]
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead.")
+def profiles(as_json: bool) -> None:
+    """List the profiles, and where each of their values comes from. Shows no secret.
+
+    Reads usagestream.toml, [tool.usagestream] in pyproject.toml, or the environment, as a program
+    in this folder would. Sends nothing. The profile that is used where none is named has a star.
+    """
+    from usagestream import ConfigError
+    from usagestream_core.profiles.listing import list_profiles
+
+    try:
+        listed = list_profiles()
+    except ConfigError as exc:
+        raise click.ClickException(str(exc)) from exc
+    if as_json:
+        click.echo(json.dumps([dataclasses.asdict(each) for each in listed], indent=2, default=str))
+    else:
+        click.echo("\n\n".join(_shown(each) for each in listed))
+
+
+def _shown(profile: ListedProfile) -> str:
+    star = "* " if profile.chosen else "  "
+    lines = [f"{star}{profile.name}  ({profile.origin})"]
+    rows = [(each.field, _text(each.value), each.origin) for each in profile.values]
+    said = [row for row in rows if row[1]]
+    widths = [max((len(row[column]) for row in said), default=0) for column in (0, 1)]
+    for field, value, origin in said:
+        lines.append(f"    {field:<{widths[0]}}  {value:<{widths[1]}}  {origin}")
+    if profile.problem is not None:
+        lines += [f"    ! {line}" for line in profile.problem.splitlines()]
+    return "\n".join(lines)
+
+
+def _text(value: object) -> str:
+    """A value as it is shown; nothing for one that is left open."""
+    if value is None or value == {}:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, default=str)

@@ -1,0 +1,32 @@
+"""What a command does that serves until it is interrupted."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from ..local.service import LocalService
+
+__all__ = ["serve_until_interrupted"]
+
+
+def serve_until_interrupted(server: LocalService, host: str, port: int) -> None:
+    """Serve, and say where; or say why that cannot be."""
+    try:
+        server.serve_forever(_show_addresses)
+    except OSError as exc:
+        reason = os.strerror(exc.errno) if exc.errno else str(exc)
+        raise click.ClickException(
+            f"Cannot listen on {host}:{port}: {reason}. Choose another --port, or 0 for any, or an "
+            "address of this machine as --host."
+        ) from exc
+
+
+def _show_addresses(server: LocalService) -> None:
+    """Print the addresses as variables to set."""
+    click.echo(f"OPENAI_BASE_URL={server.openai_base_url}")
+    click.echo(f"AZURE_OPENAI_ENDPOINT={server.azure_endpoint}")
+    click.echo("Any key will do. Press Ctrl-C to stop.", err=True)

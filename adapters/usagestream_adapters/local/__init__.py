@@ -1,0 +1,1 @@
+"""How a local server lives and ends; what it answers is not known here."""

@@ -1,0 +1,240 @@
+"""What both adapters share of the openai SDK: opening the raw stream.
+
+The SDK keeps retries before the first byte, time-outs, proxies, credentials and addresses. The
+body is read here, since the SDK's own iteration drops usage and costs most of the CPU.
+"""
+
+# JSON from the wire has no static type and every value is checked before use, but pyright makes
+# dict[Unknown, Unknown] of an Any that was checked to be a dict.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import cached_property
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from usagestream_core.adapter import Decoder, Head, Request, Retrieved, Stored, Target
+from usagestream_core.errors import ConfigError
+from usagestream_core.profile import Profile, revealed
+
+from ..wire.chat import ChatDecoder
+from ..wire.responses import ResponsesDecoder
+from ..wire.stored import read_stored
+from .attempts import Opening, RefusalMemory, Renewal
+from .bodies import SdkAsyncByteStream, SdkByteStream
+from .credentials import TokenSource
+from .errors import translate
+from .usage_option import Withheld
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI, OpenAI
+
+__all__ = ["SdkAdapter"]
+
+ClientT = TypeVar("ClientT")
+
+
+class SdkAdapter:
+    """An adapter over an SDK client. A subclass says which client, and where requests go."""
+
+    provider: ClassVar[str]
+    profile_type: ClassVar[type[Profile]]
+
+    def __init__(self, profile: Profile, *, http_client: Any = None) -> None:
+        self._settings = profile
+        self._http_client = http_client
+        self._memory = RefusalMemory()
+        self._tokens: TokenSource | None = None
+        self._keys: TokenSource | None = None
+        """Gives the header `api-key`, where the SDK would not ask a function for it."""
+
+    def _make_client(self) -> OpenAI:
+        raise NotImplementedError
+
+    def _make_async_client(self, **more: Any) -> AsyncOpenAI:
+        raise NotImplementedError
+
+    def _key_secrets(self) -> tuple[str, ...]:
+        """The keys in use."""
+        raise NotImplementedError
+
+    def _secrets(self) -> tuple[str, ...]:
+        """What must not show in an error."""
+        tokens = () if self._tokens is None else self._tokens.secrets
+        headers = map(revealed, self._settings.headers.values())
+        # What is shorter is no secret, and masking it would garble the text.
+        return tuple(each for each in (*self._key_secrets(), *tokens, *headers) if len(each) >= 8)
+
+    def _known_refusal(self, request: Request) -> Withheld | None:
+        """What this surface is known to refuse of `stream_options`; `None` where nothing is."""
+        return None
+
+    def target(self, model: str) -> Target:
+        raise NotImplementedError
+
+    @cached_property
+    def _client(self) -> OpenAI:
+        return self._made(self._make_client)
+
+    @cached_property
+    def _async_client(self) -> AsyncOpenAI:
+        return self._made(self._make_async_client, **self._async_http())
+
+    def _async_http(self) -> dict[str, Any]:
+        """The option that makes an async client of the SDK's use another transport."""
+        if self._settings.async_http == "default" or self._http_client is not None:
+            return {}
+        sdk: Any = import_module("openai")
+        names = ("DefaultAioHttpClient", "DefaultAioHttpxClient")  # the second before version 3
+        kind = next(getattr(sdk, name) for name in names if hasattr(sdk, name))
+        try:
+            return {"http_client": kind()}
+        except RuntimeError as exc:
+            raise ConfigError(
+                'async_http = "aiohttp" needs aiohttp: pip install "usagestream[aiohttp]"'
+            ) from exc
+
+    def _made(self, make: Callable[..., ClientT], **more: Any) -> ClientT:
+        from openai import OpenAIError
+
+        try:
+            return make(**more)
+        except OpenAIError as exc:
+            raise ConfigError(f"The {self.provider} profile cannot be used: {exc}") from exc
+
+    def _client_options(self) -> dict[str, Any]:
+        """Options that every SDK client takes."""
+        options: dict[str, Any] = {"max_retries": self._settings.max_retries}
+        if self._settings.timeout is not None:
+            options["timeout"] = self._settings.timeout
+        if self._settings.headers:
+            headers = self._settings.headers
+            options["default_headers"] = {name: revealed(headers[name]) for name in headers}
+        if self._http_client is not None:
+            options["http_client"] = self._http_client
+        return options
+
+    def _opening(self, request: Request) -> Opening:
+        return Opening(
+            request,
+            self.target(request.model),
+            self._settings.include_usage,
+            known_refusal=self._known_refusal(request),
+            memory=self._memory,
+            tokens=self._tokens,
+        )
+
+    def _request_headers(self, key: str | None) -> dict[str, Any]:
+        """Headers of this provider's own; the caller's go before. `key` is what `_keys` gave."""
+        return {}
+
+    def open(self, request: Request) -> SdkByteStream:
+        """Send the request; see `usagestream.adapter.Adapter.open`."""
+        opening = self._opening(request)
+        create = _asking(self._client, request)
+        while True:
+            try:
+                key = None if self._keys is None else self._keys.get()
+                params = opening.params(self._request_headers(key))
+                body = SdkByteStream(create(**params))
+            except Exception as exc:  # noqa: BLE001 - sorted out, and raised again, by _refused
+                self._refused(exc, opening)
+            else:
+                body.head = opening.noted(body.head)
+                return body
+
+    async def aopen(self, request: Request) -> SdkAsyncByteStream:
+        """`open` for async code."""
+        opening = self._opening(request)
+        create = _asking(self._async_client, request)
+        while True:
+            try:
+                key = None if self._keys is None else await self._keys.aget()
+                params = opening.params(self._request_headers(key))
+                manager = create(**params)
+                body = SdkAsyncByteStream(manager, await manager.__aenter__())
+            except Exception as exc:  # noqa: BLE001 - sorted out, and raised again, by _refused
+                self._refused(exc, opening)
+            else:
+                body.head = opening.noted(body.head)
+                return body
+
+    def retrieve(self, stored: Stored) -> Retrieved:
+        """Ask for an answer that was kept; see `usagestream.adapter.Retriever`."""
+        time.sleep(stored.after)
+        renewal = Renewal(self._tokens)
+        ask = _retrieving(self._client, stored)
+        while True:
+            try:
+                key = None if self._keys is None else self._keys.get()
+                response = ask(stored.response_id, extra_headers=self._request_headers(key))
+                return read_stored(stored, response.http_response.content)
+            except Exception as exc:  # noqa: BLE001 - sorted out, and raised again, by _refused
+                self._refused(exc, renewal)
+
+    async def aretrieve(self, stored: Stored) -> Retrieved:
+        """`retrieve` for async code."""
+        import anyio
+
+        await anyio.sleep(stored.after)
+        renewal = Renewal(self._tokens)
+        ask = _retrieving(self._async_client, stored)
+        while True:
+            try:
+                key = None if self._keys is None else await self._keys.aget()
+                response = await ask(stored.response_id, extra_headers=self._request_headers(key))
+                return read_stored(stored, response.http_response.content)
+            except Exception as exc:  # noqa: BLE001 - sorted out, and raised again, by _refused
+                self._refused(exc, renewal)
+
+    def _refused(self, exc: Exception, opening: Opening | Renewal) -> None:
+        """Raise what `exc` means, unless the request is to be sent again."""
+        error = translate(exc, self._who, self._secrets())
+        if opening.again(exc, error):
+            return
+        if error is exc:
+            raise exc
+        raise error from exc
+
+    @property
+    def _who(self) -> str:
+        """Who is asked, as errors call it."""
+        return self.provider
+
+    def decoder(self, head: Head) -> Decoder:
+        """Decode the wire that the request was made in."""
+        kind = ResponsesDecoder if head.api == "responses" else ChatDecoder
+        return kind(head, max_event_bytes=self._settings.max_event_bytes)
+
+    def close(self) -> None:
+        """Close the SDK's connections; those of a caller's own HTTP client stay open."""
+        if self._tokens is not None:
+            self._tokens.close()
+        if "_client" in self.__dict__ and self._http_client is None:
+            self._client.close()
+
+    async def aclose(self) -> None:
+        """`close` for async code."""
+        if self._tokens is not None:
+            self._tokens.close()
+        if "_async_client" in self.__dict__ and self._http_client is None:
+            await self._async_client.close()
+
+
+def _retrieving(client: Any, stored: Stored) -> Callable[..., Any]:
+    """The SDK's method that asks for a stored answer, and leaves its body to us."""
+    resource = client.responses if stored.api == "responses" else client.chat.completions
+    raw = resource.with_raw_response
+    ask: Callable[..., Any] = raw.cancel if stored.cancel else raw.retrieve
+    return ask
+
+
+def _asking(client: Any, request: Request) -> Callable[..., Any]:
+    """The SDK's method that asks this, and leaves the body to us."""
+    resource = client.responses if request.api == "responses" else client.chat.completions
+    ask: Callable[..., Any] = resource.with_streaming_response.create
+    return ask

@@ -1,0 +1,59 @@
+"""Addresses as users write them."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+from urllib.parse import SplitResult, urlsplit
+
+from usagestream_core.errors import ConfigError
+
+__all__ = ["AZURE_DOMAINS", "host_of", "is_azure", "shown_url", "split_url"]
+
+AZURE_DOMAINS: Final = ("azure.com", "azure.us", "azure.cn")
+"""Where Azure OpenAI resources have their names: public, US Government (WIRE §2.3), China."""
+
+_PORTALS: Final = frozenset(
+    {"portal.azure.com", "portal.azure.us", "portal.azure.cn", "ai.azure.com", "ai.azure.us",
+     "oai.azure.com"}
+)  # fmt: skip
+
+
+def split_url(url: str, setting: str) -> SplitResult:
+    """Split an http or https address; `https://` is supplied where there is no scheme.
+
+    White space, quotes and angle brackets around it, as they come along when it is copied, are
+    dropped. Raises `ConfigError`, naming the setting, for anything else.
+    """
+    text = url.strip().strip("\"'<>").strip()
+    try:
+        parts = urlsplit(text if "://" in text else f"https://{text}")
+        _ = parts.port  # raises for what is no number
+    except ValueError:
+        parts = urlsplit("")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigError(
+            f"{setting} must be an address such as https://host, not {shown_url(url)!r}"
+        )
+    if parts.hostname in _PORTALS:
+        raise ConfigError(
+            f"{setting} is {shown_url(url)!r}, the portal's own address: take the resource's, such "
+            "as https://NAME.openai.azure.com, from its page there."
+        )
+    return parts
+
+
+def shown_url(url: str) -> str:
+    """An address without what may be secret in it: a password, and the query."""
+    return re.sub(r"[^/@]*@", "***@", url.partition("?")[0])
+
+
+def host_of(url: str, setting: str) -> str:
+    """The host of an address, with its port where it names one."""
+    return split_url(url, setting).netloc.rpartition("@")[2].lower()
+
+
+def is_azure(url: str, setting: str) -> bool:
+    """Whether an address is at one of Azure's own domains. A private gateway is not."""
+    host = split_url(url, setting).hostname or ""
+    return host.endswith(tuple(f".{domain}" for domain in AZURE_DOMAINS))

@@ -1,0 +1,106 @@
+"""Whether a refused request was refused for asking for usage.
+
+Servers say so in many ways (WIRE §2.2), so it is recognised by a property: 400 or 422, and
+`stream_options` or its `include_usage` named as what is wrong. A body that names another parameter,
+or that merely repeats what the caller's conversation says, is not such a refusal.
+"""
+
+# JSON from the wire has no static type and every value is checked before use, but pyright makes
+# dict[Unknown, Unknown] of an Any that was checked to be a dict.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, Literal
+
+from .error_body import decoded
+
+__all__ = ["Withheld", "refused_option", "without"]
+
+Withheld = Literal["include_usage", "stream_options"]
+"""What has to be left out: the one key, whose mere presence is refused, or the whole object."""
+
+_NAMES: Final = r"(?:stream_options|include_usage)"
+_BLAME: Final = (
+    r"unrecogni[sz]ed|unknown|unsupported|unexpected|extra|additional|invalid|not permitted|"
+    r"not allowed|not supported|not valid|not recogni[sz]ed|forbidden|does not support"
+)
+# One sentence, with the blame before the name or after it.
+_BLAMED: Final = re.compile(
+    rf"(?:{_BLAME})[^.!?]{{0,80}}?\b{_NAMES}\b|\b{_NAMES}\b[^!?]{{0,80}}?(?:{_BLAME})"
+)
+_QUOTED: Final = re.compile(r"""(["'`])(?=[^"'`]*\s)[^"'`]*\1""")
+_OTHER_OPTION: Final = re.compile(r"stream_options\.(?!include_usage)\w")
+_PARTS: Final = ("error", "errors", "detail", "details", "message", "msg", "innererror")
+
+
+def refused_option(status: int, text: str, messages: object) -> Withheld | None:
+    """What a refusal says must be left out; `None` if it is a refusal of something else.
+
+    `messages` is the caller's conversation: words of it that come back prove nothing.
+    """
+    if status not in (400, 422):
+        return None
+    if "stream_options" not in text and "include_usage" not in text:
+        return None
+    return _offender(decoded(text), tuple(_mentions(messages)))
+
+
+def without(options: object, withheld: Withheld) -> dict[str, Any] | None:
+    """What remains of the caller's `stream_options`; `None` where the key is to be absent.
+
+    Absent, not false: a server that does not know `include_usage` refuses `false` too.
+    """
+    if withheld == "stream_options" or not isinstance(options, dict):
+        return None
+    return {key: value for key, value in options.items() if key != "include_usage"} or None
+
+
+def _offender(part: Any, echoes: Sequence[str]) -> Withheld | None:
+    if isinstance(part, str):
+        inner = decoded(part) if part.lstrip()[:1] in ("{", "[") else part
+        return _blamed(part, echoes) if isinstance(inner, str) else _offender(inner, echoes)
+    if isinstance(part, list):
+        return next(filter(None, (_offender(each, echoes) for each in part)), None)
+    if not isinstance(part, dict):
+        return None
+    # Where the body says what is wrong, its text is only an illustration.
+    where = part.get("loc") or part.get("param")
+    if where:
+        return _named(where)
+    return next(filter(None, (_offender(part.get(key), echoes) for key in _PARTS)), None)
+
+
+def _named(where: Any) -> Withheld | None:
+    """Read a pydantic `loc`, or the `param` of OpenAI's envelope."""
+    path = [str(each) for each in where] if isinstance(where, list) else str(where).split(".")
+    path = [each for each in path if each != "body"]
+    if path in (["stream_options", "include_usage"], ["include_usage"]):
+        return "include_usage"
+    return "stream_options" if path == ["stream_options"] else None
+
+
+def _blamed(text: str, echoes: Sequence[str]) -> Withheld | None:
+    for echo in echoes:
+        text = text.replace(echo, " ")
+    # A name has no space in it: quotation marks around several words are around somebody's words.
+    text = _QUOTED.sub(" ", text).lower()
+    if not _BLAMED.search(text) or _OTHER_OPTION.search(text):
+        return None
+    return "stream_options"
+
+
+def _mentions(part: object) -> Iterator[str]:
+    """The texts of a conversation that mention an option by name."""
+    if isinstance(part, str):
+        if "stream_options" in part or "include_usage" in part:
+            yield part
+    elif isinstance(part, dict):
+        for each in part.values():
+            yield from _mentions(each)
+    elif isinstance(part, (list, tuple)):
+        for each in part:
+            yield from _mentions(each)

@@ -1,0 +1,157 @@
+"""What the calls of one tracked client have in common: how they begin, and are asked again."""
+
+# What the SDK passes on has no static type that its versions share.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from usagestream_core.records.sinks import Outbox
+from usagestream_core.records.totals import also_to_totals
+
+from ..sdk.usage_option import refused_option
+from .account import Account, Facts
+from .ask import Asking, body_of
+from .http import current_account
+from .place import endpoint_of, find_place
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Generator
+
+    from usagestream_core.estimates.estimate import TokenCounter
+    from usagestream_core.record import Api, UsageRecord
+
+__all__ = ["Tracker"]
+
+_APIS: Mapping[str, Api] = {"/chat/completions": "chat", "/responses": "responses"}
+
+
+@dataclass(slots=True)
+class _Opening:
+    """A call about to be made: with what, and whether that is more than the caller asked for."""
+
+    options: Any
+    account: Account
+    place: tuple[str, ...]
+    asks_more: bool
+
+
+class Tracker:
+    """Makes the calls of one tracked client and of its copies, and hands out their records."""
+
+    def __init__(
+        self,
+        on_record: Callable[[UsageRecord], object] | None,
+        tags: Mapping[str, str] | None,
+        counter: TokenCounter | None,
+    ) -> None:
+        self._deliver = Outbox(on_record).put
+        self._counter = counter
+        self._tags = dict(tags or {})
+        self._asking = Asking()
+
+    def call(
+        self,
+        client: Any,
+        request: Callable[..., Any],
+        cast_to: Any,
+        options: Any,
+        how: Mapping[str, Any],
+    ) -> Any:
+        """Make one call as the SDK would, with its own retries."""
+        from openai import APIStatusError
+
+        opening = self._open(client, options)
+        if opening is None:
+            return request(cast_to, options, **how)
+        with _making(opening.account):
+            try:
+                return request(cast_to, opening.options, **how)
+            except APIStatusError as exc:
+                if not self._asked_too_much(opening, exc):
+                    raise
+            return request(cast_to, options, **how)
+
+    async def acall(
+        self,
+        client: Any,
+        request: Callable[..., Awaitable[Any]],
+        cast_to: Any,
+        options: Any,
+        how: Mapping[str, Any],
+    ) -> Any:
+        """`call` for async code."""
+        from openai import APIStatusError
+
+        opening = self._open(client, options)
+        if opening is None:
+            return await request(cast_to, options, **how)
+        with _making(opening.account):
+            try:
+                return await request(cast_to, opening.options, **how)
+            except APIStatusError as exc:
+                if not self._asked_too_much(opening, exc):
+                    raise
+            return await request(cast_to, options, **how)
+
+    def _open(self, client: Any, options: Any) -> _Opening | None:
+        """Prepare a call; `None` for an endpoint that is not counted."""
+        api = _api_of(options)
+        if api is None:
+            return None
+        body = body_of(options)
+        facts = Facts(
+            api=api,
+            base_url=str(client.base_url),
+            model=str(body.get("model") or ""),
+            body=body,
+            secrets=(str(client.api_key or ""),),
+            tags=self._tags,
+            is_azure=hasattr(client, "_azure_endpoint"),
+        )
+        place = find_place(client, options, facts.model)
+        asked = self._asking.with_usage(options, body, place) if api == "chat" else None
+        account = Account(
+            facts,
+            also_to_totals(self._deliver),
+            hides_usage=asked is not None,
+            counter=self._counter,
+        )
+        return _Opening(options if asked is None else asked, account, place, asked is not None)
+
+    def _asked_too_much(self, opening: _Opening, exc: Any) -> bool:
+        """Whether the call was refused for what we added to it, and is to be made without."""
+        conversation = body_of(opening.options).get("messages")
+        if not opening.asks_more:
+            return False
+        if refused_option(exc.status_code, exc.response.text, conversation) is None:
+            return False
+        self._asking.refused(opening.place)
+        opening.account.hides_usage = False
+        return True
+
+
+def _api_of(options: Any) -> Api | None:
+    """Which wire a request speaks; `None` for one that is not counted."""
+    if str(options.method).lower() != "post" or not isinstance(options.json_data, Mapping):
+        return None
+    path = endpoint_of(options.url)
+    return next((api for end, api in _APIS.items() if path.endswith(end)), None)
+
+
+@contextmanager
+def _making(account: Account) -> Generator[None]:
+    """Let responses find their account, for as long as the SDK makes the call."""
+    token = current_account.set(account)
+    try:
+        yield
+    except BaseException as exc:
+        account.refused(exc)
+        raise
+    finally:
+        current_account.reset(token)

@@ -1,0 +1,200 @@
+"""The streamed Responses wire: events in, chunks out. OpenAI and Azure OpenAI speak the same.
+
+The last event is `response.completed`, `response.incomplete` or `response.failed`, and carries the
+usage; there is no `[DONE]` (WIRE §4).
+"""
+
+# JSON from the wire has no static type and every value is checked before use, but pyright makes
+# dict[Unknown, Unknown] of an Any that was checked to be a dict.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from usagestream_core.adapter import Head, Report
+from usagestream_core.chunk import Chunk, ToolCallDelta
+from usagestream_core.errors import StreamFailedError
+
+from .sse import MAX_EVENT_BYTES, SseDecoder, failure_in, read_fields, word
+
+__all__ = ["ResponsesDecoder", "read_response_counts"]
+
+_CALLS: Final = {"function_call": "function", "custom_tool_call": "custom"}
+_ARGUMENTS: Final = frozenset(
+    {"response.function_call_arguments.delta", "response.custom_tool_call_input.delta"}
+)
+_REASONING: Final = frozenset(
+    {"response.reasoning_summary_text.delta", "response.reasoning_text.delta"}
+)
+_LAST: Final = frozenset({"response.completed", "response.incomplete", "response.failed"})
+
+
+class ResponsesDecoder(SseDecoder):
+    """Decodes one response; satisfies `usagestream.adapter.Decoder`.
+
+    It has one choice, with index 0. Tool calls are numbered in the order they begin. The finish
+    reason is `completed`, or why the answer is incomplete: `max_output_tokens`, `content_filter`.
+    """
+
+    def __init__(self, head: Head, *, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
+        super().__init__(head, max_event_bytes=max_event_bytes)
+        self._calls: dict[Any, int] = {}
+        self._sent_something = False
+        self._error: StreamFailedError | None = None
+
+    def frame(self, frame: dict[str, Any], kind: bytes | None, out: list[Chunk | Report]) -> None:
+        """Decode one event."""
+        event = word(frame.get("type"))
+        if event == "response.output_text.delta":
+            self._said(Chunk(_text(frame), raw=frame), out)
+        elif event in _LAST:
+            self._ended(frame, out)
+        elif event in _ARGUMENTS:
+            self._said(Chunk(tool_calls=(self._arguments(frame),), raw=frame), out)
+        elif event in _REASONING:
+            self._said(Chunk(reasoning=_text(frame), raw=frame), out)
+        elif event == "response.refusal.delta":
+            self._said(Chunk(refusal=_text(frame), raw=frame), out)
+        elif event in ("response.output_item.added", "response.output_item.done"):
+            out.append(Chunk(tool_calls=self._call_begun(frame), raw=frame))
+        elif event == "error" or "error" in frame:
+            # What failed is said again, with the usage, in an event of its own: if it comes.
+            self._error = failure_in(frame, b"error")
+        else:
+            out.append(Report(**_about(frame.get("response")), annotation=frame))
+
+    def close(self) -> list[Chunk | Report]:
+        """The body has ended."""
+        out = super().close()
+        error, self._error = self._error, None
+        return out if error is None else [*out, Report(failure=error)]
+
+    def document(self, document: dict[str, Any], out: list[Chunk | Report]) -> None:
+        """Only what is said of the whole: no part of an answer comes from what is no stream."""
+        counts, wire = _usage(document)
+        out.append(
+            Report(
+                **_about(document),
+                counts=counts,
+                wire_usage=wire,
+                failure=failure_in(document, None),
+            )
+        )
+
+    def response(self, response: dict[str, Any], out: list[Chunk | Report]) -> None:
+        """Decode a response that did not come as a stream: all of it is in one object."""
+        status = word(response.get("status"))
+        self._sent_something = bool(response.get("output"))
+        if f"response.{status}" in _LAST:
+            self._ended({"type": f"response.{status}", "response": response}, out)
+            return
+        # Queued, in progress or cancelled: what it costs is not known, or never will be.
+        counts, wire = _usage(response)
+        report = Report(**_about(response), counts=counts, wire_usage=wire, done=True)
+        out.append(report)
+
+    def _said(self, chunk: Chunk, out: list[Chunk | Report]) -> None:
+        self._sent_something = True
+        out.append(chunk)
+
+    def _call_begun(self, frame: dict[str, Any]) -> tuple[ToolCallDelta, ...]:
+        """The start of a tool call, if that is the item that was added."""
+        item = frame.get("item")
+        if type(item) is not dict or word(item.get("type")) not in _CALLS:
+            return ()
+        if frame.get("type") != "response.output_item.added":
+            return ()
+        call = ToolCallDelta(
+            index=self._index(frame),
+            id=word(item.get("call_id")),
+            name=word(item.get("name")),
+            type=_CALLS[item["type"]],
+        )
+        return (call,)
+
+    def _arguments(self, frame: dict[str, Any]) -> ToolCallDelta:
+        return ToolCallDelta(index=self._index(frame), arguments=_text(frame))
+
+    def _index(self, frame: dict[str, Any]) -> int:
+        return self._calls.setdefault(str(frame.get("output_index")), len(self._calls))
+
+    def _ended(self, frame: dict[str, Any], out: list[Chunk | Report]) -> None:
+        response = frame.get("response")
+        if type(response) is not dict:
+            response = {}
+        event = frame["type"]
+        counts, wire = _usage(response)
+        report = Report(**_about(response), counts=counts, wire_usage=wire, annotation=frame)
+        if counts and self._sent_something and not any(counts.values()):
+            # Recorded: an `incomplete` that sent text and reports zeros (WIRE §4).
+            report.counts = None
+            report.anomaly = "usage is all zeros, and something was sent"
+        if event == "response.failed":
+            error = self._error or failure_in(response, None)
+            message = "The provider reported that the response failed."
+            report.failure = error or StreamFailedError(message, body=response)
+            self._error = None
+        else:
+            out.append(Chunk(finish_reason=_finish(event, response), raw=frame))
+            report.done = True
+        out.append(report)
+
+
+def _text(frame: dict[str, Any]) -> str:
+    return word(frame.get("delta")) or ""
+
+
+def _finish(event: str, response: dict[str, Any]) -> str:
+    if event == "response.completed":
+        return "completed"
+    details = response.get("incomplete_details")
+    reason = details.get("reason") if type(details) is dict else None
+    return word(reason) or "incomplete"
+
+
+def _about(response: Any) -> dict[str, Any]:
+    """What is said of the response as a whole, as fields of a report."""
+    if type(response) is not dict:
+        return {}
+    return {
+        "response_id": word(response.get("id")),
+        "model": word(response.get("model")),
+        "service_tier": word(response.get("service_tier")),
+    }
+
+
+def _usage(response: dict[str, Any]) -> tuple[dict[str, int] | None, dict[str, Any] | None]:
+    """The counts and the object they are in; `None` where it is null or says nothing."""
+    usage = response.get("usage")
+    counts = read_response_counts(usage) if type(usage) is dict else {}
+    return (counts, usage) if counts else (None, None)
+
+
+_COUNTS: Final = {name: name for name in ("input_tokens", "output_tokens", "total_tokens")}
+_INPUT: Final = {"cached_tokens": "cache_read_tokens", "cache_write_tokens": "cache_write_tokens"}
+_LIFETIMES: Final = {
+    "ttl_30m_tokens": "cache_write_30m_tokens",
+    "ttl_12h_tokens": "cache_write_12h_tokens",
+}
+_OUTPUT: Final = {"reasoning_tokens": "reasoning_tokens"}
+
+
+def read_response_counts(usage: dict[str, Any]) -> dict[str, int]:
+    """Read a wire usage object into `Usage` field names, leaving out what is null or no count.
+
+    Names as in OpenAI's `ResponseUsage`; Azure's are the same (WIRE §4).
+    """
+    counts: dict[str, int] = {}
+    read_fields(usage, _COUNTS, counts)
+    details = _object(usage, "input_tokens_details")
+    read_fields(details, _INPUT, counts)
+    read_fields(_object(details, "cache_write_tokens_details"), _LIFETIMES, counts)
+    read_fields(_object(usage, "output_tokens_details"), _OUTPUT, counts)
+    return counts
+
+
+def _object(source: dict[str, Any], name: str) -> dict[str, Any]:
+    found = source.get(name)
+    return found if type(found) is dict else {}

@@ -1,0 +1,50 @@
+"""An answer that the provider kept, as it is asked for after its stream."""
+
+# JSON from the wire has no static type and every value is checked before use, but pyright makes
+# dict[Unknown, Unknown] of an Any that was checked to be a dict.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from usagestream_core.adapter import Report, Retrieved, Stored
+from usagestream_core.errors import RecoveryError
+
+from .chat import read_counts
+from .responses import read_response_counts
+from .sse import word
+
+__all__ = ["read_stored"]
+
+
+def read_stored(stored: Stored, body: bytes) -> Retrieved:
+    """Read what is said of an answer as a whole.
+
+    Counts that are all zero are not believed of an answer with output (WIRE §4). Raises
+    `RecoveryError` for what is no such document.
+    """
+    try:
+        document: Any = json.loads(body)
+    except ValueError:
+        document = None
+    if not isinstance(document, dict):
+        raise RecoveryError(
+            f"What was sent in place of the answer {stored.response_id} is no JSON object."
+        )
+    wire = document.get("usage")
+    read = read_response_counts if stored.api == "responses" else read_counts
+    counts = read(wire) if isinstance(wire, dict) else {}
+    report = Report(
+        response_id=word(document.get("id")),
+        model=word(document.get("model")),
+        service_tier=word(document.get("service_tier")),
+        counts=counts or None,
+        wire_usage=wire if counts else None,
+    )
+    if counts and not any(counts.values()) and document.get("output"):
+        report.counts = None
+        report.anomaly = "usage is all zeros, and something was sent"
+    return Retrieved(status=word(document.get("status")), report=report)

@@ -1,0 +1,72 @@
+"""Stream chat completions from OpenAI and Azure OpenAI; know what each cost in tokens."""
+
+from .chunk import Chunk, ToolCallDelta
+from .client import AsyncClient, Client
+from .errors import (
+    AuthenticationError,
+    BadRequestError,
+    ConfigError,
+    ContentFilterError,
+    DeploymentNotFoundError,
+    EventTooLargeError,
+    NotAStreamError,
+    NotFoundError,
+    PermissionDeniedError,
+    ProviderError,
+    ProviderUnavailableError,
+    RateLimitError,
+    RecoveryError,
+    StreamError,
+    StreamFailedError,
+    StreamInterruptedError,
+    StreamTruncatedError,
+    UsageLimitExceededError,
+    UsageStreamError,
+)
+from .estimates.estimate import TokenCounter
+from .profile import Profile
+from .record import Outcome, RecordedError, UsageRecord
+from .records.shutdown import exit_on_signals
+from .records.sinks import JsonLinesSink
+from .records.totals import UsageTotal, track_usage
+from .streams.protocols import AsyncUsageStream, UsageStream
+from .usage import Usage, UsageSource
+
+__all__ = [
+    "AsyncClient",
+    "AsyncUsageStream",
+    "AuthenticationError",
+    "BadRequestError",
+    "Chunk",
+    "Client",
+    "ConfigError",
+    "ContentFilterError",
+    "DeploymentNotFoundError",
+    "EventTooLargeError",
+    "JsonLinesSink",
+    "NotAStreamError",
+    "NotFoundError",
+    "Outcome",
+    "PermissionDeniedError",
+    "Profile",
+    "ProviderError",
+    "ProviderUnavailableError",
+    "RateLimitError",
+    "RecordedError",
+    "RecoveryError",
+    "StreamError",
+    "StreamFailedError",
+    "StreamInterruptedError",
+    "StreamTruncatedError",
+    "TokenCounter",
+    "ToolCallDelta",
+    "Usage",
+    "UsageLimitExceededError",
+    "UsageRecord",
+    "UsageSource",
+    "UsageStream",
+    "UsageStreamError",
+    "UsageTotal",
+    "exit_on_signals",
+    "track_usage",
+]

@@ -1,0 +1,377 @@
+"""The clients: a profile in, streams out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
+
+from .adapter import Adapter, Request
+from .errors import ConfigError
+from .estimates.estimate import CounterChoice, as_messages, find_counter
+from .profile import Profile
+from .profiles.providers import load_adapter_type
+from .profiles.resolve import resolve_profile
+from .records.sinks import Outbox, is_async
+from .records.totals import also_to_totals
+from .streams.limit import OutputLimit
+from .streams.meter import Call
+from .streams.protocols import AsyncUsageStream, UsageStream
+from .streams.recovery import arecover, recover
+from .streams.shells import AsyncStream, SyncStream
+from .streams.state import OnLeave, Terms
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping
+    from types import TracebackType
+    from typing import Unpack
+
+    from .record import Api, UsageRecord
+    from .streams.params import ChatParams, ResponseParams
+
+__all__ = ["AsyncClient", "AsyncResponses", "Client", "Responses"]
+
+
+_Prepared: TypeAlias = "tuple[Adapter, Request, Call, Terms]"
+
+
+class _Desk:
+    """What both clients share: the profile's adapter, checked requests, records handed out."""
+
+    def __init__(
+        self,
+        profile: Profile | str | Adapter | None,
+        on_record: Callable[[UsageRecord], object] | None,
+        token_counter: CounterChoice,
+        http_client: Any,
+    ) -> None:
+        self._profile_name: str | None = None
+        if profile is None or isinstance(profile, str | Profile):
+            profile = resolve_profile(profile)
+            self._profile_name = profile.name
+            profile = load_adapter_type(profile.provider)(profile, http_client=http_client)
+        elif not (hasattr(profile, "target") and hasattr(profile, "decoder")):
+            raise TypeError(
+                f"{type(self).__name__} takes a profile, the name of one, or an adapter, not "
+                f"{type(profile).__name__}; a client of the openai SDK is for "
+                "usagestream_adapters.track.track()"
+            )
+        elif http_client is not None:
+            raise TypeError("give http_client to the adapter when you make it yourself")
+        self._adapter: Adapter = profile
+        self._outbox = Outbox(on_record)
+        self._counter = find_counter(token_counter)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._profile_name or self._adapter.provider}>"
+
+    @property
+    def sink_failures(self) -> int:
+        """Records on which `on_record` raised; each was logged."""
+        return self._outbox.failures
+
+    def _prepare(
+        self,
+        params: Mapping[str, Any],
+        *,
+        tags: Mapping[str, str] | None,
+        on_leave: OnLeave,
+        drain_timeout: float | None,
+        output_tokens_limit: int | None,
+        on_limit: Literal["raise", "stop"],
+        api: Api = "chat",
+    ) -> _Prepared:
+        """Check what can be checked before anything is sent."""
+        rest = dict(params)
+        if "stream" in rest:
+            raise TypeError("stream() always streams: leave the parameter `stream` out")
+        model = rest.pop("model", None)
+        if not isinstance(model, str) or not model:
+            raise TypeError(f"stream() needs model=..., a non-empty string, not {model!r}")
+        if api == "chat" and "messages" not in rest:
+            raise TypeError("stream() needs messages=[...]")
+        if on_leave not in ("close", "drain"):
+            raise ValueError(f"on_leave must be 'close' or 'drain', not {on_leave!r}")
+        target = self._adapter.target(model)
+        call = Call(
+            provider=target.provider or self._adapter.provider,
+            profile=self._profile_name,
+            target=target,
+            model=model,
+            api=api,
+            tags=dict(tags or {}),
+            params=rest if api == "chat" else {**rest, "messages": as_messages(rest)},
+        )
+        terms = Terms(
+            on_record=also_to_totals(self._outbox.put),
+            counter=self._counter,
+            limit=self._limit(model, output_tokens_limit, on_limit),
+            on_leave=on_leave,
+            drain_timeout=drain_timeout,
+        )
+        return self._adapter, Request(api=api, model=model, params=rest), call, terms
+
+    def _limit(self, model: str, tokens: int | None, on_limit: str) -> OutputLimit | None:
+        if on_limit not in ("raise", "stop"):
+            raise ValueError(f"on_limit must be 'raise' or 'stop', not {on_limit!r}")
+        if tokens is None:
+            return None
+        if tokens < 0:
+            raise ValueError(f"output_tokens_limit must not be negative, as {tokens} is")
+        if self._counter is None:
+            raise ConfigError(
+                'output_tokens_limit needs a tokenizer: pip install "usagestream[estimate]", or '
+                "give the client a token_counter."
+            )
+        if self._counter.count("", model) is None:
+            raise ConfigError(
+                f"output_tokens_limit: the tokenizer of {model!r} is not known. Ask for the model "
+                "by its own name, with a map of deployments, or give the client a token_counter."
+            )
+        return OutputLimit(tokens, self._counter, model, quiet=on_limit == "stop")
+
+
+class Client(_Desk):
+    """Streams chat completions from the provider that a profile names.
+
+    `profile` is a profile, the name of one, an adapter that you made yourself, or `None` for the
+    profile that the environment describes. `http_client` is an HTTP client of your own, as the
+    openai SDK takes it; closing it stays with you.
+
+    `on_record` is called once for each stream with its `UsageRecord`, in the order the streams
+    ended and where they ended; what it raises is logged, counted in `sink_failures`, and never
+    reaches the stream. `token_counter` estimates what no provider reported: `"auto"` takes the
+    installed one (`usagestream[estimate]`), `None` estimates nothing.
+
+    Raises `ConfigError` if the profile is incomplete. Nothing is sent before a stream is entered or
+    read. Use it as a context manager, or `close()` it, to let its connections go.
+    """
+
+    def __init__(
+        self,
+        profile: Profile | str | Adapter | None = None,
+        *,
+        on_record: Callable[[UsageRecord], object] | None = None,
+        token_counter: CounterChoice = "auto",  # noqa: S107 - no secret
+        http_client: Any = None,
+    ) -> None:
+        if is_async(on_record):
+            raise TypeError("on_record of a Client is an ordinary function; AsyncClient awaits one")
+        super().__init__(profile, on_record, token_counter, http_client)
+
+    def stream(
+        self,
+        *,
+        tags: Mapping[str, str] | None = None,
+        on_leave: OnLeave = "close",
+        drain_timeout: float | None = None,
+        output_tokens_limit: int | None = None,
+        on_limit: Literal["raise", "stop"] = "raise",
+        **params: Unpack[ChatParams],
+    ) -> UsageStream:
+        """Ask for a streamed answer. Takes what `chat.completions.create` takes, minus `stream`.
+
+        `tags` are copied to the record. Nothing that is passed is changed: a `stream_options` keeps
+        its other keys, and its `include_usage` is set as the profile says.
+
+        With `on_leave="drain"`, leaving early reads on to the provider's own figure, for at most
+        `drain_timeout` seconds if given; the provider goes on writing meanwhile.
+        `output_tokens_limit` closes the stream once an estimate of its output passes that many
+        tokens, and raises `UsageLimitExceededError`, or ends quietly with `on_limit="stop"`.
+
+        Raises `ConfigError`, `TypeError` or `ValueError`, before anything is sent, for what cannot
+        be asked.
+        """
+        return SyncStream(
+            *self._prepare(
+                params,
+                tags=tags,
+                on_leave=on_leave,
+                drain_timeout=drain_timeout,
+                output_tokens_limit=output_tokens_limit,
+                on_limit=on_limit,
+            )
+        )
+
+    @property
+    def responses(self) -> Responses:
+        """The Responses API: `client.responses.stream(...)`."""
+        return Responses(self._prepare)
+
+    def recover(
+        self, record: UsageRecord, *, cancel: bool = False, timeout: float = 0.0
+    ) -> UsageRecord:
+        """Give a record with the usage that the provider has now: see `UsageRecord.recover`."""
+        return recover(self._adapter, record, cancel=cancel, timeout=timeout)
+
+    def close(self) -> None:
+        """Wait until every record is handed over, and close the connections kept open."""
+        self._outbox.wait()
+        self._adapter.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class AsyncClient(_Desk):
+    """`Client` for async code. `on_record` may be an async function here.
+
+    An ordinary `on_record` is called where a stream ends, as `Client` does, and must be quick. An
+    async one runs in the background, one record after the other; `close()` waits for it.
+    """
+
+    def __init__(
+        self,
+        profile: Profile | str | Adapter | None = None,
+        *,
+        on_record: Callable[[UsageRecord], object | Awaitable[object]] | None = None,
+        token_counter: CounterChoice = "auto",  # noqa: S107 - no secret
+        http_client: Any = None,
+    ) -> None:
+        super().__init__(profile, on_record, token_counter, http_client)
+        self._draining: set[asyncio.Task[None]] = set()
+
+    def stream(
+        self,
+        *,
+        tags: Mapping[str, str] | None = None,
+        on_leave: OnLeave = "close",
+        drain_timeout: float | None = None,
+        output_tokens_limit: int | None = None,
+        on_limit: Literal["raise", "stop"] = "raise",
+        **params: Unpack[ChatParams],
+    ) -> AsyncUsageStream:
+        """`Client.stream`, without `await`: the request is sent on `async with` or `async for`.
+
+        With `on_leave="drain"` the rest is read in the background, and `close()` of the client
+        waits for it. Where there is no asyncio loop (on trio), leaving the block waits.
+        """
+        prepared = self._prepare(
+            params,
+            tags=tags,
+            on_leave=on_leave,
+            drain_timeout=drain_timeout,
+            output_tokens_limit=output_tokens_limit,
+            on_limit=on_limit,
+        )
+        return AsyncStream(*prepared, self._in_background)
+
+    @property
+    def responses(self) -> AsyncResponses:
+        """The Responses API: `client.responses.stream(...)`."""
+        return AsyncResponses(self._prepare, self._in_background)
+
+    async def recover(
+        self,
+        record: UsageRecord,
+        *,
+        cancel: bool = False,
+        timeout: float = 0.0,  # noqa: ASYNC109 - polling, which no cancel scope does
+    ) -> UsageRecord:
+        """Give a record with the usage that the provider has now: see `UsageRecord.recover`."""
+        return await arecover(self._adapter, record, cancel=cancel, timeout=timeout)
+
+    async def close(self) -> None:
+        """Wait for what is drained and handed over, and close the connections kept open."""
+        while self._draining:
+            import asyncio
+
+            await asyncio.wait(self._draining)
+        await self._outbox.flush()
+        await self._adapter.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> bool:
+        import asyncio  # slow to import, and loaded already where it is of use
+
+        try:
+            task = asyncio.get_running_loop().create_task(work)
+        except RuntimeError:
+            return False
+        self._draining.add(task)
+        task.add_done_callback(self._draining.discard)
+        return True
+
+
+class Responses:
+    """The Responses API of a `Client`'s provider."""
+
+    def __init__(self, prepare: Callable[..., _Prepared]) -> None:
+        self._prepare = prepare
+
+    def stream(
+        self,
+        *,
+        tags: Mapping[str, str] | None = None,
+        on_leave: OnLeave = "close",
+        drain_timeout: float | None = None,
+        output_tokens_limit: int | None = None,
+        on_limit: Literal["raise", "stop"] = "raise",
+        **params: Unpack[ResponseParams],
+    ) -> UsageStream:
+        """Ask for a streamed response. Takes what `responses.create` takes, minus `stream`.
+
+        Everything else is as with `Client.stream`.
+        """
+        return SyncStream(
+            *self._prepare(
+                params,
+                api="responses",
+                tags=tags,
+                on_leave=on_leave,
+                drain_timeout=drain_timeout,
+                output_tokens_limit=output_tokens_limit,
+                on_limit=on_limit,
+            )
+        )
+
+
+class AsyncResponses:
+    """The Responses API of an `AsyncClient`'s provider."""
+
+    def __init__(
+        self,
+        prepare: Callable[..., _Prepared],
+        in_background: Callable[[Coroutine[Any, Any, None]], bool],
+    ) -> None:
+        self._prepare = prepare
+        self._in_background = in_background
+
+    def stream(
+        self,
+        *,
+        tags: Mapping[str, str] | None = None,
+        on_leave: OnLeave = "close",
+        drain_timeout: float | None = None,
+        output_tokens_limit: int | None = None,
+        on_limit: Literal["raise", "stop"] = "raise",
+        **params: Unpack[ResponseParams],
+    ) -> AsyncUsageStream:
+        """`Responses.stream`, without `await`: sent on `async with` or `async for`."""
+        prepared = self._prepare(
+            params,
+            api="responses",
+            tags=tags,
+            on_leave=on_leave,
+            drain_timeout=drain_timeout,
+            output_tokens_limit=output_tokens_limit,
+            on_limit=on_limit,
+        )
+        return AsyncStream(*prepared, self._in_background)

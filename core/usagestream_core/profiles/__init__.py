@@ -1,0 +1,1 @@
+"""Where profiles are found, and how they are resolved and listed; nothing is sent."""

@@ -1,0 +1,156 @@
+"""The file that holds named profiles: where it is looked for, and how it is read."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Final, cast
+
+from ..errors import ConfigError
+
+__all__ = ["ProfileFile", "find_file", "suggestion"]
+
+_TABLE: Final = re.compile(r"""\s*\[+((?:[^\]"']|"[^"]*"|'[^']*')*)\]""")
+_KEYS: Final = re.compile(r""""[^"]*"|'[^']*'|[\w-]+""")
+_PYPROJECT_TABLE: Final = ("tool", "usagestream")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProfileFile:
+    """A profile file that was read; what it says of each profile is not checked yet."""
+
+    path: Path
+    prefix: tuple[str, ...]
+    """Where in the file our table is: nowhere special, or `tool.usagestream`."""
+    default: str | None
+    profiles: Mapping[str, Mapping[str, Any]]
+    text: str = field(repr=False)
+
+    def place(self, *keys: str) -> str:
+        """Say where a key is: file, line where that can be told, and the path of the key."""
+        return place(self.path, self.text, (*self.prefix, *keys))
+
+
+def find_file(environ: Mapping[str, str], start: Path | None = None) -> ProfileFile | None:
+    """Read the profile file that is in force, or return `None` where there is none.
+
+    That is the one that `USAGESTREAM_CONFIG` names; else the nearest `usagestream.toml`, or
+    `pyproject.toml` with a table `tool.usagestream`, in the folder `start` (by default the current
+    one) or above it; else `usagestream.toml` in the user's configuration folder. Files are not
+    merged.
+
+    Raises `ConfigError` for a file that cannot be read, naming the file and the line.
+    """
+    named = environ.get("USAGESTREAM_CONFIG")
+    if named:
+        path = Path(named).expanduser()
+        if not path.is_file():
+            raise ConfigError(f"USAGESTREAM_CONFIG names {named!r}, and there is no such file.")
+        return _read(path)
+    for path in _candidates(start or Path.cwd()):
+        if path.is_file():
+            found = _read(path)
+            if found is not None:
+                return found
+    return None
+
+
+def suggestion(name: str, known: list[str]) -> str:
+    """Point at a near name, or list them all."""
+    near = get_close_matches(name, known, n=1)
+    if near:
+        return f"did you mean {near[0]!r}?"
+    return f"there are: {', '.join(known) or 'none'}."
+
+
+def place(path: Path, text: str, keys: tuple[str, ...]) -> str:
+    """Say where in a file a key is."""
+    line = line_of(text, keys)
+    where = str(path) if line is None else f"{path}:{line}"
+    return f"{where}: {'.'.join(keys)}" if keys else where
+
+
+def line_of(text: str, keys: tuple[str, ...]) -> int | None:
+    """The line of a key, or of the nearest table around it that is written on a line of its own."""
+    table: tuple[str, ...] = ()
+    deepest, found = 0, None
+    for number, line in enumerate(text.splitlines(), 1):
+        header = _TABLE.match(line)
+        if header:
+            here = table = _keys(header[1])
+        else:
+            left, equals, _ = line.partition("=")
+            if not equals or left.lstrip().startswith("#"):
+                continue
+            here = table + _keys(left)
+        common = min(len(here), len(keys))
+        if common > deepest and here[:common] == keys[:common]:
+            deepest, found = common, number
+    return found
+
+
+def _keys(text: str) -> tuple[str, ...]:
+    return tuple(key.strip("\"'") for key in _KEYS.findall(text))
+
+
+def _candidates(start: Path) -> Iterator[Path]:
+    folder = start.resolve()
+    for each in (folder, *folder.parents):
+        yield each / "usagestream.toml"
+        yield each / "pyproject.toml"
+    from platformdirs import user_config_path  # slow to import, and the last place to look
+
+    yield user_config_path("usagestream", appauthor=False) / "usagestream.toml"
+
+
+def _read(path: Path) -> ProfileFile | None:
+    """Read a file; `None` for a `pyproject.toml` that does not mention us."""
+    prefix: tuple[str, ...] = ()
+    try:
+        text = path.read_text("utf-8")
+        if path.name == "pyproject.toml":
+            if "usagestream" not in text:
+                return None
+            prefix = _PYPROJECT_TABLE
+        table: Any = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as exc:
+        raise ConfigError(f"{path} is not valid TOML: {exc}") from exc
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ConfigError(f"{path} cannot be read: {exc}") from exc
+    for key in prefix:
+        table = cast("dict[str, Any]", table).get(key) if isinstance(table, dict) else None
+    if table is None:
+        return None
+    return _checked(path, text, prefix, table)
+
+
+def _checked(path: Path, text: str, prefix: tuple[str, ...], table: object) -> ProfileFile:
+    def wrong(what: str, *keys: str) -> ConfigError:
+        return ConfigError(f"{place(path, text, (*prefix, *keys))} {what}")
+
+    if not isinstance(table, dict):
+        raise wrong("must be a table.")
+    settings = cast("dict[str, Any]", table)
+    for key in settings:
+        if key not in ("default", "profiles"):
+            known = suggestion(key, ["default", "profiles"])
+            raise wrong(f"is no setting of usagestream: {known}", key)
+    profiles = settings.get("profiles", {})
+    if not isinstance(profiles, dict):
+        raise wrong("must be a table of profiles, as in [profiles.openai].", "profiles")
+    named = cast("dict[str, Any]", profiles)
+    for name, profile in named.items():
+        if not isinstance(profile, dict):
+            raise wrong(f"must be a table: write [profiles.{name}].", "profiles", name)
+    default = settings.get("default")
+    if default is not None and default not in named:
+        raise wrong(
+            f"names the profile {default!r}, which is not there: "
+            f"{suggestion(str(default), list(named))}",
+            "default",
+        )
+    return ProfileFile(path=path, prefix=prefix, default=default, profiles=named, text=text)

@@ -1,0 +1,82 @@
+"""From what the caller names to a profile."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from ..errors import ConfigError
+from ..profile import Profile
+from .file import ProfileFile, find_file, suggestion
+from .from_file import make_profile
+from .providers import installed_providers, load_adapter_type
+
+__all__ = ["resolve_profile"]
+
+
+def resolve_profile(
+    profile: Profile | str | None,
+    environ: Mapping[str, str] = os.environ,
+    *,
+    start: Path | None = None,
+) -> Profile:
+    """Give the profile that is meant by a profile, a name, or nothing.
+
+    A name is that of a profile in the profile file (see `docs/configuration.md`), or else of a
+    provider, whose profile is then made of the environment. With nothing, the name is in
+    `USAGESTREAM_PROFILE`, or is the file's `default`, or the file has one profile only; with no
+    file, it is the one provider whose variables are set. `start` is the folder where the search for
+    the file begins; the current one by default.
+
+    Raises `ConfigError` where that is none, or more than one, or the profile is wrong.
+    """
+    if isinstance(profile, Profile):
+        return profile
+    file = find_file(environ, start)
+    name = profile or environ.get("USAGESTREAM_PROFILE") or chosen_name(file)
+    if file is not None and name is not None and name in file.profiles:
+        return make_profile(file, name, environ)
+    if file is not None and name is not None and name not in installed_providers():
+        said = "" if profile else " that USAGESTREAM_PROFILE names"
+        raise ConfigError(
+            f"There is no profile {name!r}{said} in {file.path}: "
+            f"{suggestion(name, list(file.profiles))}"
+        )
+    name = name or only_provider(environ)
+    return load_adapter_type(name).profile_type.from_environment(environ)
+
+
+def chosen_name(file: ProfileFile | None) -> str | None:
+    """The profile a file is for where nobody names one."""
+    if file is None or not file.profiles:
+        return None
+    if file.default is not None:
+        return file.default
+    if len(file.profiles) == 1:
+        return next(iter(file.profiles))
+    choice = ", ".join(file.profiles)
+    raise ConfigError(
+        f"{file.path} has several profiles and no default: say which ({choice}), by name, in "
+        "USAGESTREAM_PROFILE, or as default in the file."
+    )
+
+
+def only_provider(environ: Mapping[str, str]) -> str:
+    """The one provider that the environment describes."""
+    types = {name: load_adapter_type(name).profile_type for name in installed_providers()}
+    ready = [name for name, each in types.items() if each.is_described_by(environ)]
+    if len(ready) == 1:
+        return ready[0]
+    if ready:
+        choice = " or ".join(f"{name!r}" for name in ready)
+        raise ConfigError(
+            f"The environment describes more than one provider: say which, {choice}, by name "
+            "or in USAGESTREAM_PROFILE."
+        )
+    ways = "; ".join(
+        f"{' and '.join(each.required_variables)} for {name}"
+        for name, each in types.items()
+        if each.required_variables
+    )
+    raise ConfigError(f"No provider is configured. Set {ways}.")

@@ -1,0 +1,161 @@
+"""Adding up what several streams and calls cost."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+from ..record import Outcome, UsageRecord
+from ..usage import COUNT_FIELDS, Usage, UsageSource
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+__all__ = ["Tally", "UsageTotal", "also_to_totals", "track_usage"]
+
+
+class Tally:
+    """The sum of usages of one source."""
+
+    def __init__(self, source: UsageSource) -> None:
+        self._source = source
+        self._sums: Counter[str] = Counter()
+        self._known: Counter[str] = Counter()
+        self._lower_bound = False
+        self.count = 0
+        """How many usages were added."""
+
+    def add(self, usage: Usage) -> None:
+        """Add one, of whose counts any may be unknown."""
+        self.count += 1
+        self._lower_bound = self._lower_bound or usage.lower_bound
+        for name in COUNT_FIELDS:
+            value = getattr(usage, name)
+            if value is not None:
+                self._sums[name] += value
+                self._known[name] += 1
+
+    @property
+    def usage(self) -> Usage:
+        """The sums. A count that no usage had is `None`, and never 0."""
+        if not self.count:
+            return Usage()
+        return Usage.model_validate(
+            {**self._sums, "source": self._source, "lower_bound": self._lower_bound}
+        )
+
+    @property
+    def partial(self) -> frozenset[str]:
+        """Names of counts that some usages had and others had not: their sums are too low."""
+        return frozenset(name for name, known in self._known.items() if known < self.count)
+
+
+class UsageTotal:
+    """What the streams and calls of one model cost, or of all: a live object, safe to share.
+
+    `reported` and `estimated` are never mixed, and what is unknown is counted and not guessed at::
+
+        print(total)            # 5 records: 120 in, 30 out reported; 3 unmeasured
+        total.reported.usage    # a Usage
+    """
+
+    def __init__(self) -> None:
+        self._busy = threading.Lock()
+        self._models: dict[str, UsageTotal] = {}
+        self.reported = Tally(UsageSource.REPORTED)
+        """What providers reported."""
+        self.estimated = Tally(UsageSource.ESTIMATED)
+        """What was counted here, because nobody reported it."""
+        self.unmeasured = 0
+        """Records whose usage is unknown, although the provider may have billed it."""
+        self.rejected = 0
+        """Calls that were refused before anything was read."""
+
+    @property
+    def count(self) -> int:
+        """How many records were added."""
+        return self.reported.count + self.estimated.count + self.unmeasured + self.rejected
+
+    @property
+    def by_model(self) -> dict[str, UsageTotal]:
+        """A total for each model that was asked for, by its name; theirs are empty."""
+        with self._busy:
+            return dict(self._models)
+
+    def add(self, record: UsageRecord) -> None:
+        """Add one record. Safe to call from any thread."""
+        with self._busy:
+            self._add(record)
+            model = self._models.setdefault(record.model, UsageTotal())
+            model._add(record)  # noqa: SLF001 - of this class
+
+    def _add(self, record: UsageRecord) -> None:
+        source = record.usage.source
+        if source is UsageSource.REPORTED:
+            self.reported.add(record.usage)
+        elif source is UsageSource.ESTIMATED:
+            self.estimated.add(record.usage)
+        elif record.outcome is Outcome.REJECTED and not _was_read(record):
+            self.rejected += 1
+        else:
+            self.unmeasured += 1
+
+    def __str__(self) -> str:
+        parts = [_sums(self.reported, "reported"), _sums(self.estimated, "estimated")]
+        parts += [f"{self.unmeasured} unmeasured"] if self.unmeasured else []
+        parts += [f"{self.rejected} rejected"] if self.rejected else []
+        records = "1 record" if self.count == 1 else f"{self.count} records"
+        return ": ".join([records, *filter(None, ["; ".join(filter(None, parts))])])
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self}>"
+
+
+def _was_read(record: UsageRecord) -> bool:
+    """Azure charges for a prompt that its filter blocked, and reports no usage (WIRE §2.5)."""
+    return record.error is not None and record.error.type == "ContentFilterError"
+
+
+def _sums(tally: Tally, source: str) -> str:
+    if not tally.count:
+        return ""
+    usage = tally.usage
+    known = {"in": usage.input_tokens, "out": usage.output_tokens}
+    counts = [f"{'?' if value is None else value} {name}" for name, value in known.items()]
+    return f"{', '.join(counts)} {source}"
+
+
+_open_totals: ContextVar[tuple[UsageTotal, ...]] = ContextVar("usagestream_totals", default=())
+
+
+@contextmanager
+def track_usage() -> Generator[UsageTotal]:
+    """Add up what is begun in this block, by `Client`, `AsyncClient` and tracked SDK clients.
+
+    It holds for this context: for tasks that are started inside, and `asyncio.to_thread`, but not
+    for other threads. Blocks may be nested; each has it all. A stream that is begun inside is added
+    when it ends, even after the block.
+    """
+    total = UsageTotal()
+    token = _open_totals.set((*_open_totals.get(), total))
+    try:
+        yield total
+    finally:
+        _open_totals.reset(token)
+
+
+def also_to_totals(deliver: Callable[[UsageRecord], None]) -> Callable[[UsageRecord], None]:
+    """Hand a record to the totals that are open now as well, whenever it comes."""
+    totals = _open_totals.get()
+    if not totals:
+        return deliver
+
+    def to_both(record: UsageRecord) -> None:
+        for total in totals:
+            total.add(record)
+        deliver(record)
+
+    return to_both

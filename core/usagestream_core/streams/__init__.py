@@ -1,0 +1,1 @@
+"""One stream from its request to its record; no provider by name, and no file."""

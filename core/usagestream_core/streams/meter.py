@@ -1,0 +1,311 @@
+"""Folds what the wire says into one usage and one record. Does no I/O and reads no clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from io import StringIO
+from typing import TYPE_CHECKING, Any, Final
+
+from ..chunk import Chunk
+from ..errors import (
+    NotAStreamError,
+    ProviderError,
+    StreamError,
+    StreamFailedError,
+    StreamTruncatedError,
+    UsageStreamError,
+)
+from ..estimates.estimate import estimate
+from ..record import Outcome, RecordedError, UsageRecord
+from ..usage import Usage, UsageSource
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from ..adapter import Decoder, Head, Report, Target
+    from ..estimates.estimate import TokenCounter
+    from ..record import Api
+
+__all__ = ["Call", "Meter"]
+
+_MOST_ANNOTATIONS: Final = 1_000
+"""Frames without a chunk that are kept for the next one; of more, the last."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """Who asked whom for what: the part of the record that is known before the request."""
+
+    provider: str
+    profile: str | None
+    target: Target
+    model: str
+    api: Api = "chat"
+    tags: Mapping[str, str] = field(default_factory=dict[str, str])
+    params: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """The other parameters of the request: what an estimate of its input reads."""
+
+    @property
+    def choices(self) -> int:
+        """How many choices were asked for."""
+        n = self.params.get("n")
+        return n if isinstance(n, int) and n > 0 else 1
+
+
+class Meter:
+    """The running account of one stream.
+
+    Times are passed in as seconds of one monotonic clock; `start` fixes them to the calendar.
+
+    The provider's counts are folded field by field: the last one reported wins, and one that is
+    absent or null never erases an earlier one. Counts are never added up over frames, since many
+    servers send running totals. The chunk with the usage is made here, last, after everything else.
+
+    With a `counter`, what was seen is kept, so that the record can estimate what nobody reported.
+    """
+
+    def __init__(self, call: Call, counter: TokenCounter | None = None) -> None:
+        self._call = call
+        self._counter = counter
+        self._decoder: Decoder | None = None
+        self._head: Head | None = None
+        self._started_at = datetime.fromtimestamp(0, UTC)
+        self._started = 0.0
+        self._first_chunk: float | None = None
+        self._chunk_count = 0
+        self._counts: dict[str, int] = {}
+        self._wire_usage: dict[str, Any] | None = None
+        self._wire_frame: dict[str, Any] = {}
+        self._anomalies: tuple[str, ...] = ()
+        self._annotations: list[dict[str, Any]] = []
+        self._response_id: str | None = None
+        self._model: str | None = None
+        self._service_tier: str | None = None
+        self._writers: dict[int, Callable[[str], object]] = {}
+        self._texts: list[StringIO] = []
+        self._tool_calls: dict[tuple[int, int], list[str]] = {}
+        self._final: Usage | None = None
+        self._finish_reasons: dict[int, str] = {}
+        self.over = False
+        """The provider has said everything; what is left of the body is of no interest."""
+        self.failure: StreamError | None = None
+        """Why the stream ended badly; set when `over` is, and without its record until then."""
+
+    def start(self, now: float, started_at: datetime) -> None:
+        """The request is about to be sent."""
+        self._started = now
+        self._started_at = started_at
+
+    def opened(self, head: Head, decoder: Decoder) -> None:
+        """Take note that a response has begun."""
+        self._head = head
+        self._decoder = decoder
+
+    @property
+    def usage(self) -> Usage:
+        """What was reported until now."""
+        if not self._counts:
+            return Usage()
+        return Usage.model_validate({**self._counts, "source": UsageSource.REPORTED})
+
+    def feed(self, data: bytes | None, now: float) -> list[Chunk]:
+        """Take bytes as they come, or `None` at their end. Returns the chunks they complete."""
+        assert self._decoder is not None, "feed() before opened()"
+        items = self._decoder.close() if data is None else self._decoder.feed(data)
+        chunks: list[Chunk] = []
+        writers = self._writers
+        for item in items:
+            if isinstance(item, Chunk):
+                try:
+                    writers[item.index](item.text)
+                except KeyError:
+                    self._meet(item)
+                if item.finish_reason is not None or item.refusal or item.tool_calls:
+                    self._keep(item)
+                if self._annotations:
+                    item.annotations = tuple(self._annotations)
+                    self._annotations.clear()
+                chunks.append(item)
+            else:
+                self._note(item)
+                if item.done:
+                    chunks.append(self._last_chunk())
+                if self.over:
+                    break
+        if chunks:
+            self._chunk_count += len(chunks)
+            if self._first_chunk is None:
+                self._first_chunk = now
+        return chunks
+
+    def close(self, now: float, interruption: StreamError | None = None) -> list[Chunk]:
+        """The body has ended, or was interrupted. Returns what was still held back.
+
+        Sets `failure` unless the answer had ended: by `[DONE]`, or by a finish reason for every
+        choice where the body ended in good order (some servers never send `[DONE]`).
+        """
+        chunks = self.feed(None, now)
+        if self.over:
+            return chunks
+        if interruption is not None:
+            self.fail(interruption)
+        elif self.answer_ended():
+            chunks.append(self._last_chunk())
+            self._chunk_count += 1
+        else:
+            self.fail(
+                StreamTruncatedError(
+                    f"The stream from {self._call.provider} ended before the answer did: "
+                    "no finish reason for every choice, and no [DONE]."
+                )
+            )
+        return chunks
+
+    def fail(self, failure: StreamError) -> None:
+        """End the account because the stream cannot go on."""
+        self.over = True
+        self.failure = failure
+
+    def record(
+        self,
+        outcome: Outcome,
+        *,
+        now: float,
+        error: BaseException | None = None,
+        reason: str | None = None,
+    ) -> UsageRecord:
+        """Close the account."""
+        head = self._head
+        first = self._first_chunk
+        return UsageRecord(
+            api=self._call.api,
+            provider=self._call.provider,
+            profile=self._call.profile,
+            endpoint=self._call.target.endpoint,
+            model=self._call.model,
+            deployment=self._call.target.deployment,
+            response_model=self._model or (head.response_model if head else None),
+            response_id=self._response_id,
+            request_ids=dict(_request_ids(head, error)),
+            **_request_facts(head or error),
+            service_tier=self._service_tier,
+            outcome=outcome,
+            finish_reasons=self._finish_reasons,
+            error=None if error is None else _recorded(error, self._head),
+            reason=reason,
+            started_at=self._started_at,
+            first_chunk_at=None if first is None else self._at(first),
+            ended_at=self._at(now),
+            chunk_count=self._chunk_count,
+            usage=self._final_usage(outcome),
+            wire_usage=self._wire_usage,
+            anomalies=self._anomalies,
+            tags=dict(self._call.tags),
+        )
+
+    def _at(self, moment: float) -> datetime:
+        return self._started_at + timedelta(seconds=moment - self._started)
+
+    def answer_ended(self, pending: Iterable[Chunk] = ()) -> bool:
+        """Every choice has a finish reason: those that were asked for, and any other.
+
+        What comes with the `pending` chunks does not count.
+        """
+        finished = self._finish_reasons.keys() - {c.index for c in pending if c.finish_reason}
+        return len(finished) >= self._call.choices and self._writers.keys() <= finished
+
+    def _final_usage(self, outcome: Outcome) -> Usage:
+        return self._final or self._estimate(outcome) or self.usage
+
+    def _estimate(self, outcome: Outcome) -> Usage | None:
+        """Fill in what was not reported; `None` where there is nothing to go by.
+
+        Not for a request that opened no stream, nor for a stream that failed before its first
+        chunk: nobody outside knows what, if anything, was read then.
+        """
+        if self._counter is None or self._head is None:
+            return None
+        if outcome is Outcome.FAILED and not self._chunk_count:
+            return None
+        return estimate(
+            self._counts,
+            counter=self._counter,
+            model=self._model or self._head.response_model or self._call.model,
+            params=self._call.params,
+            pieces=[
+                *(text.getvalue() for text in self._texts),
+                *("".join(call) for call in self._tool_calls.values()),
+            ],
+            has_tool_calls=bool(self._tool_calls),
+        )
+
+    def _meet(self, chunk: Chunk) -> None:
+        """A choice that was not seen before. Its text goes nowhere if nobody will count it."""
+        if self._counter is None:
+            self._writers[chunk.index] = len
+            return
+        self._texts.append(StringIO())
+        self._writers[chunk.index] = self._texts[-1].write
+        self._writers[chunk.index](chunk.text)
+
+    def _keep(self, chunk: Chunk) -> None:
+        """Keep what a chunk says beside its text."""
+        if chunk.finish_reason is not None:
+            self._finish_reasons[chunk.index] = chunk.finish_reason
+        if self._counter is None:
+            return
+        self._writers[chunk.index](chunk.refusal or "")
+        for call in chunk.tool_calls:
+            pieces = self._tool_calls.setdefault((chunk.index, call.index), [])
+            pieces += [call.name or "", call.arguments]
+
+    def _note(self, report: Report) -> None:
+        self._response_id = self._response_id or report.response_id
+        self._model = report.model or self._model
+        self._service_tier = report.service_tier or self._service_tier
+        frame = report.annotation
+        if report.anomaly is not None:
+            self._anomalies += (report.anomaly,)
+            self._wire_usage = report.wire_usage
+        if report.counts:
+            self._counts.update(report.counts)
+            self._wire_usage = report.wire_usage
+            self._wire_frame, frame = frame or {}, self._wire_frame
+        if frame:
+            self._annotations.append(frame)
+            del self._annotations[:-_MOST_ANNOTATIONS]
+        if report.failure is not None:
+            self.fail(report.failure)
+
+    def _last_chunk(self) -> Chunk:
+        self.over = True
+        self._final = self._final_usage(Outcome.COMPLETED)
+        return Chunk(usage=self._final, raw=self._wire_frame, annotations=tuple(self._annotations))
+
+
+def _request_ids(head: Head | None, error: BaseException | None) -> Mapping[str, str]:
+    if head is not None:
+        return head.request_ids
+    return error.request_ids if isinstance(error, ProviderError) else {}
+
+
+def _request_facts(said: Head | BaseException | None) -> dict[str, Any]:
+    """What became of the request for usage, by the response's head or by the refusal."""
+    names = ("spillover", "usage_request", "reopenings")
+    return {name: getattr(said, name) for name in names if hasattr(said, name)}
+
+
+def _recorded(error: BaseException, head: Head | None) -> RecordedError:
+    status = head.status if head is not None else None
+    code = None
+    if isinstance(error, ProviderError):
+        status, code = error.status, error.code
+    elif isinstance(error, StreamFailedError | NotAStreamError):
+        code = error.code
+    return RecordedError(
+        type=type(error).__name__,
+        message=str(error) if isinstance(error, UsageStreamError) else None,
+        status=status,
+        code=code,
+    )

@@ -1,0 +1,104 @@
+"""The stream a consumer holds, as two protocols: sync and async."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from types import TracebackType
+from typing import Protocol, Self, runtime_checkable
+
+from ..chunk import Chunk
+from ..record import UsageRecord
+from ..usage import Usage
+
+__all__ = ["AsyncUsageStream", "UsageStream"]
+
+
+@runtime_checkable
+class UsageStream(Protocol):
+    """A streamed answer that ends with what it cost.
+
+    The request is sent on entering the `with` block, or on the first chunk. Read to the end, the
+    last chunk, and only it, has `usage`. However the stream ends, it leaves exactly one `record`.
+
+    Leaving early closes the connection, so that the provider stops writing. Leaving after the last
+    finish reason reads the frame or two that are left, for the usage in them costs nothing then.
+    """
+
+    @property
+    def usage(self) -> Usage:
+        """What is known now; final once the stream has ended. Never `None`: see `Usage.source`."""
+        ...
+
+    @property
+    def record(self) -> UsageRecord | None:
+        """The accounting record; `None` until the stream has ended."""
+        ...
+
+    def __iter__(self) -> Iterator[Chunk]: ...
+
+    def __next__(self) -> Chunk:
+        """Wait for the next chunk.
+
+        Raises `ProviderError` if the stream cannot be opened, `StreamError` if it ends badly.
+        """
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
+
+    def text(self) -> str:
+        """Read to the end and return the text of the first choice that had not been read yet."""
+        ...
+
+    def drain(self, timeout: float | None = None) -> Usage:
+        """Read to the end, drop what comes, and return the usage: the provider's own figure.
+
+        The provider goes on writing, and billing. After `timeout` seconds the stream is closed, and
+        the usage is what is known then: `Usage.source` says whether it is an estimate.
+        """
+        ...
+
+    def recover(self, *, cancel: bool = False, timeout: float = 0.0) -> UsageRecord:
+        """Ask the provider for the usage of an answer that it kept, once the stream has ended.
+
+        `record` and `usage` are what it gives from then on; see `UsageRecord.recover`.
+        """
+        ...
+
+    def close(self) -> None:
+        """Stop here and let the connection go. Does nothing to a stream that has ended."""
+        ...
+
+
+@runtime_checkable
+class AsyncUsageStream(Protocol):
+    """`UsageStream` for async code: the same, with `async for`, `async with` and `await`."""
+
+    @property
+    def usage(self) -> Usage: ...
+    @property
+    def record(self) -> UsageRecord | None: ...
+    def __aiter__(self) -> AsyncIterator[Chunk]: ...
+    async def __anext__(self) -> Chunk: ...
+    async def __aenter__(self) -> Self: ...
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
+    async def text(self) -> str: ...
+    async def drain(self, timeout: float | None = None) -> Usage: ...  # noqa: ASYNC109
+    async def recover(
+        self,
+        *,
+        cancel: bool = False,
+        timeout: float = 0.0,  # noqa: ASYNC109
+    ) -> UsageRecord: ...
+    async def close(self) -> None: ...
