@@ -37,6 +37,7 @@ from usagestream_core import (
     StreamError,
     StreamFailedError,
     StreamInterruptedError,
+    StreamNotEndedError,
     StreamTruncatedError,
     TokenCounter,
     ToolCallDelta,
@@ -116,6 +117,7 @@ __all__ = [  # noqa: RUF022 - in the order a reader needs them
     "StreamError",
     "StreamTruncatedError",
     "StreamInterruptedError",
+    "StreamNotEndedError",
     "StreamFailedError",
     "EventTooLargeError",
     "NotAStreamError",
@@ -157,17 +159,19 @@ def _bring_home() -> None:
 _bring_home()
 
 
-def __getattr__(name: str) -> object:
-    if name == "__version__":
-        from importlib.metadata import version
+if not TYPE_CHECKING:  # a checker is to find names that are not there
 
-        value: object = version("usagestream")
-    elif name in _LATE:
-        value = _at_home(getattr(import_module(f"usagestream_adapters.{_LATE[name]}"), name))
-    else:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = value
-    return value
+    def __getattr__(name: str) -> object:
+        if name == "__version__":
+            from importlib.metadata import version
+
+            value: object = version("usagestream")
+        elif name in _LATE:
+            value = _at_home(getattr(import_module(f"usagestream_adapters.{_LATE[name]}"), name))
+        else:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from .adapter import Adapter, Request
 from .errors import ConfigError
@@ -34,7 +34,7 @@ __all__ = ["AsyncClient", "AsyncResponses", "Client", "Responses"]
 _Prepared: TypeAlias = "tuple[Adapter, Request, Call, Terms]"
 
 
-class _Desk:
+class _BaseClient:
     """What both clients share: the profile's adapter, checked requests, records handed out."""
 
     def __init__(
@@ -72,16 +72,15 @@ class _Desk:
     def _prepare(
         self,
         params: Mapping[str, Any],
-        *,
-        tags: Mapping[str, str] | None,
-        on_leave: OnLeave,
-        drain_timeout: float | None,
-        output_tokens_limit: int | None,
-        on_limit: Literal["raise", "stop"],
         api: Api = "chat",
     ) -> _Prepared:
         """Check what can be checked before anything is sent."""
         rest = dict(params)
+        tags: Mapping[str, str] | None = rest.pop("tags", None)
+        on_leave: OnLeave = rest.pop("on_leave", "close")
+        drain_timeout: float | None = rest.pop("drain_timeout", None)
+        limit: int | None = rest.pop("output_tokens_limit", None)
+        on_limit: str = rest.pop("on_limit", "raise")
         if "stream" in rest:
             raise TypeError("stream() always streams: leave the parameter `stream` out")
         model = rest.pop("model", None)
@@ -104,7 +103,7 @@ class _Desk:
         terms = Terms(
             on_record=also_to_totals(self._outbox.put),
             counter=self._counter,
-            limit=self._limit(model, output_tokens_limit, on_limit),
+            limit=self._limit(model, limit, on_limit),
             on_leave=on_leave,
             drain_timeout=drain_timeout,
         )
@@ -130,7 +129,7 @@ class _Desk:
         return OutputLimit(tokens, self._counter, model, quiet=on_limit == "stop")
 
 
-class Client(_Desk):
+class Client(_BaseClient):
     """Streams chat completions from the provider that a profile names.
 
     `profile` is a profile, the name of one, an adapter that you made yourself, or `None` for the
@@ -158,16 +157,7 @@ class Client(_Desk):
             raise TypeError("on_record of a Client is an ordinary function; AsyncClient awaits one")
         super().__init__(profile, on_record, token_counter, http_client)
 
-    def stream(
-        self,
-        *,
-        tags: Mapping[str, str] | None = None,
-        on_leave: OnLeave = "close",
-        drain_timeout: float | None = None,
-        output_tokens_limit: int | None = None,
-        on_limit: Literal["raise", "stop"] = "raise",
-        **params: Unpack[ChatParams],
-    ) -> UsageStream:
+    def stream(self, **params: Unpack[ChatParams]) -> UsageStream:
         """Ask for a streamed answer. Takes what `chat.completions.create` takes, minus `stream`.
 
         `tags` are copied to the record. Nothing that is passed is changed: a `stream_options` keeps
@@ -181,16 +171,7 @@ class Client(_Desk):
         Raises `ConfigError`, `TypeError` or `ValueError`, before anything is sent, for what cannot
         be asked.
         """
-        return SyncStream(
-            *self._prepare(
-                params,
-                tags=tags,
-                on_leave=on_leave,
-                drain_timeout=drain_timeout,
-                output_tokens_limit=output_tokens_limit,
-                on_limit=on_limit,
-            )
-        )
+        return SyncStream(*self._prepare(params))
 
     @property
     def responses(self) -> Responses:
@@ -220,7 +201,7 @@ class Client(_Desk):
         self.close()
 
 
-class AsyncClient(_Desk):
+class AsyncClient(_BaseClient):
     """`Client` for async code. `on_record` may be an async function here.
 
     An ordinary `on_record` is called where a stream ends, as `Client` does, and must be quick. An
@@ -238,29 +219,13 @@ class AsyncClient(_Desk):
         super().__init__(profile, on_record, token_counter, http_client)
         self._draining: set[asyncio.Task[None]] = set()
 
-    def stream(
-        self,
-        *,
-        tags: Mapping[str, str] | None = None,
-        on_leave: OnLeave = "close",
-        drain_timeout: float | None = None,
-        output_tokens_limit: int | None = None,
-        on_limit: Literal["raise", "stop"] = "raise",
-        **params: Unpack[ChatParams],
-    ) -> AsyncUsageStream:
+    def stream(self, **params: Unpack[ChatParams]) -> AsyncUsageStream:
         """`Client.stream`, without `await`: the request is sent on `async with` or `async for`.
 
         With `on_leave="drain"` the rest is read in the background, and `close()` of the client
         waits for it. Where there is no asyncio loop (on trio), leaving the block waits.
         """
-        prepared = self._prepare(
-            params,
-            tags=tags,
-            on_leave=on_leave,
-            drain_timeout=drain_timeout,
-            output_tokens_limit=output_tokens_limit,
-            on_limit=on_limit,
-        )
+        prepared = self._prepare(params)
         return AsyncStream(*prepared, self._in_background)
 
     @property
@@ -316,31 +281,12 @@ class Responses:
     def __init__(self, prepare: Callable[..., _Prepared]) -> None:
         self._prepare = prepare
 
-    def stream(
-        self,
-        *,
-        tags: Mapping[str, str] | None = None,
-        on_leave: OnLeave = "close",
-        drain_timeout: float | None = None,
-        output_tokens_limit: int | None = None,
-        on_limit: Literal["raise", "stop"] = "raise",
-        **params: Unpack[ResponseParams],
-    ) -> UsageStream:
+    def stream(self, **params: Unpack[ResponseParams]) -> UsageStream:
         """Ask for a streamed response. Takes what `responses.create` takes, minus `stream`.
 
         Everything else is as with `Client.stream`.
         """
-        return SyncStream(
-            *self._prepare(
-                params,
-                api="responses",
-                tags=tags,
-                on_leave=on_leave,
-                drain_timeout=drain_timeout,
-                output_tokens_limit=output_tokens_limit,
-                on_limit=on_limit,
-            )
-        )
+        return SyncStream(*self._prepare(params, api="responses"))
 
 
 class AsyncResponses:
@@ -354,24 +300,7 @@ class AsyncResponses:
         self._prepare = prepare
         self._in_background = in_background
 
-    def stream(
-        self,
-        *,
-        tags: Mapping[str, str] | None = None,
-        on_leave: OnLeave = "close",
-        drain_timeout: float | None = None,
-        output_tokens_limit: int | None = None,
-        on_limit: Literal["raise", "stop"] = "raise",
-        **params: Unpack[ResponseParams],
-    ) -> AsyncUsageStream:
+    def stream(self, **params: Unpack[ResponseParams]) -> AsyncUsageStream:
         """`Responses.stream`, without `await`: sent on `async with` or `async for`."""
-        prepared = self._prepare(
-            params,
-            api="responses",
-            tags=tags,
-            on_leave=on_leave,
-            drain_timeout=drain_timeout,
-            output_tokens_limit=output_tokens_limit,
-            on_limit=on_limit,
-        )
+        prepared = self._prepare(params, api="responses")
         return AsyncStream(*prepared, self._in_background)

@@ -18,6 +18,7 @@ UsageStreamError
 │   │   └── EventTooLargeError           it sent an event past the limit set for one
 │   └── NotAStreamError                a 200 whose body is not an event stream
 ├── UsageLimitExceededError          your own limit stopped the stream
+├── StreamNotEndedError              its record was asked for too early
 └── RecoveryError                    what a stream cost cannot be had afterwards
 
 An exception of the SDK, of the HTTP client or of azure-core is always the `__cause__`.
@@ -49,6 +50,7 @@ __all__ = [
     "StreamError",
     "StreamFailedError",
     "StreamInterruptedError",
+    "StreamNotEndedError",
     "StreamTruncatedError",
     "UsageLimitExceededError",
     "UsageStreamError",
@@ -138,6 +140,10 @@ class ProviderUnavailableError(ProviderError):
 class StreamError(UsageStreamError):
     """A stream was opened and ended badly. `record` holds the usage known so far."""
 
+    if TYPE_CHECKING:
+        record: UsageRecord  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The record of the stream that this error ended."""
+
 
 class StreamTruncatedError(StreamError):
     """The body ended cleanly, without a finish reason for every choice and without `[DONE]`."""
@@ -183,6 +189,10 @@ class NotAStreamError(StreamError):
 class UsageLimitExceededError(UsageStreamError):
     """The output passed the `output_tokens_limit` that the caller set. `record` is the stream's."""
 
+    if TYPE_CHECKING:
+        record: UsageRecord  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The record of the stream that this error ended."""
+
     def __init__(self, limit: int, seen: int) -> None:
         super().__init__(
             f"The stream was stopped after some {seen} output tokens: the limit set for it is "
@@ -191,6 +201,19 @@ class UsageLimitExceededError(UsageStreamError):
         self.limit = limit
         self.seen = seen
         """Output tokens counted when the limit was passed: an estimate."""
+
+
+class StreamNotEndedError(UsageStreamError, AttributeError):
+    """The record of a stream was asked for that has not ended, or was never sent.
+
+    An `AttributeError` too, since `isinstance` asks a stream for its attributes on Python 3.11.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This stream has no record yet: read it to its end, or close it, and ask again. "
+            "What is known meanwhile is in `usage`. A stream that never sent a request has none."
+        )
 
 
 class RecoveryError(UsageStreamError):

@@ -16,7 +16,7 @@ from .sdk_http import Reply, client_of, streamed
 ASK: dict[str, Any] = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hi"}]}
 
 
-class Blocking:
+class Blocking(_UsageStream):
     """An `AsyncUsageStream` driven step by step on an event loop."""
 
     def __init__(self, inner: AsyncUsageStream, runner: asyncio.Runner) -> None:
@@ -28,7 +28,7 @@ class Blocking:
         return self.inner.usage
 
     @property
-    def record(self) -> UsageRecord | None:
+    def record(self) -> UsageRecord:
         return self.inner.record
 
     def __iter__(self) -> Self:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.metadata
+from collections.abc import Iterator
 from importlib.metadata import EntryPoint, EntryPoints
 from typing import Any, ClassVar, Literal
 
@@ -12,6 +13,9 @@ from tests._support.fakes import FakeAdapter, FakeProfile
 from tests._support.worlds import ASK, World
 
 from usagestream import AsyncClient, Client, ConfigError, Profile
+from usagestream_core.estimates.estimate import (
+    _installed_counter,  # pyright: ignore[reportPrivateUsage]
+)
 from usagestream_core.profiles.listing import list_profiles
 from usagestream_core.profiles.providers import installed_providers, load_adapter_type
 from usagestream_core.profiles.resolve import resolve_profile
@@ -32,7 +36,7 @@ class OtherAdapter(FakeAdapter):
 
 
 @pytest.fixture(autouse=True)
-def _two_providers(monkeypatch: pytest.MonkeyPatch) -> None:
+def _two_providers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Two installed packages declare an adapter each."""
     found = EntryPoints(
         EntryPoint(name, f"{__name__}:{kind.__name__}", "usagestream.adapters")
@@ -49,6 +53,9 @@ def _two_providers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(EntryPoint, "load", load)
     monkeypatch.setattr(importlib.metadata, "entry_points", select)
     monkeypatch.delenv("USAGESTREAM_PROFILE", raising=False)
+    _installed_counter.cache_clear()
+    yield
+    _installed_counter.cache_clear()  # which found none among these packages
 
 
 def test_installed_providers_are_sorted() -> None:
@@ -192,7 +199,6 @@ def test_the_profile_is_on_the_record(world: World) -> None:
     """Records say which profile paid."""
     stream = world.stream(FakeProfile(name="prod"))
     stream.drain()
-    assert stream.record is not None
     assert (stream.record.profile, stream.record.provider) == ("prod", "fake")
 
 
@@ -200,7 +206,6 @@ def test_without_a_sink_nothing_happens() -> None:
     """`on_record` is optional."""
     stream = Client(FakeAdapter()).stream(**ASK)
     stream.drain()
-    assert stream.record is not None
 
 
 def test_a_client_closes_its_adapter() -> None:

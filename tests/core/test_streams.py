@@ -24,6 +24,7 @@ from usagestream import (
     StreamError,
     StreamFailedError,
     StreamInterruptedError,
+    StreamNotEndedError,
     StreamTruncatedError,
     Usage,
     UsageRecord,
@@ -199,7 +200,9 @@ def test_close_before_the_start_sends_nothing(world: World) -> None:
     stream.close()
     with stream:
         assert list(stream) == []
-    assert (adapter.requests, world.records, stream.record) == ([], [], None)
+    assert (adapter.requests, world.records) == ([], [])
+    with pytest.raises(StreamNotEndedError):
+        stream.record  # noqa: B018
 
 
 def test_nothing_is_read_after_close(world: World) -> None:
@@ -360,8 +363,8 @@ def test_the_record_waits_for_the_end(world: World) -> None:
     """`record` is `None` while the stream runs."""
     with world.stream(FakeAdapter.of(*cut(HELLO, 40))) as stream:
         next(stream)
-        assert stream.record is None
-    assert stream.record is not None
+        with pytest.raises(StreamNotEndedError, match="has no record yet"):
+            stream.record  # noqa: B018
 
 
 def test_a_sink_that_raises_is_logged_and_never_breaks_the_stream(

@@ -194,7 +194,6 @@ def test_leaving_a_stalled_stream_does_not_wait(good: Path) -> None:
         with client.stream(**ASK, on_leave="drain", drain_timeout=0.2) as stream:
             next(stream)
         assert time.monotonic() - begun < 5
-    assert stream.record is not None
     assert stream.record.outcome is Outcome.CLOSED
 
 

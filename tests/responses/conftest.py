@@ -89,7 +89,6 @@ def ask_sync(profile: Profile, asked: dict[str, Any]) -> Answer:
                 chunks.extend(stream)
         except UsageStreamError as exc:
             error = exc
-    assert stream.record is not None
     return Answer(stream.usage, stream.record, chunks, error, delivered)
 
 
@@ -106,7 +105,6 @@ async def ask_async(profile: Profile, asked: dict[str, Any]) -> Answer:
                     chunks.append(chunk)  # noqa: PERF401 - what came before an error counts
         except UsageStreamError as exc:
             error = exc
-    assert stream.record is not None
     return Answer(stream.usage, stream.record, chunks, error, delivered)
 
 

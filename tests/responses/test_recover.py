@@ -197,7 +197,6 @@ def test_a_refused_token_is_renewed_once(world: World, server: Emulator) -> None
     made = profile(server, "azure-v1", credential=lambda: held[0])
     server.script(CUT)
     stream = cut(world, made, **ASK)
-    assert stream.record is not None
     fresh = profile(server, "azure-v1", credential=lambda: next(tokens))
     if world.asynchronous:
         record = stream.record
@@ -221,7 +220,6 @@ def test_a_key_that_is_refused(server: Emulator) -> None:
     server.script(CUT)
     with make_world(asynchronous=False) as world:
         stream = cut(world, profile(server), **ASK)
-    assert stream.record is not None
     for surface in ("openai", "azure-v1"):
         made = profile(server, "openai", key="wrong-key")
         if surface != "openai":

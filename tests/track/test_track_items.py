@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from usagestream import Outcome, UsageRecord, UsageSource
+from usagestream import Outcome, StreamNotEndedError, UsageRecord, UsageSource
 from usagestream_adapters.emulator import Scenario
 from usagestream_adapters.track import meter
 
@@ -59,12 +59,12 @@ def test_a_stream_of_the_sdk(bench: Bench) -> None:
             )
         )
         metered = meter(stream, model="gpt-4o-mini", tags={"a": "b"}, on_record=seen.append)
-        assert metered.record is None
+        with pytest.raises(StreamNotEndedError, match="has no record yet"):
+            metered.record  # noqa: B018
         assert metered.response is stream.response
         items = await each(metered)
         usage = items[-1].usage
         assert metered.usage.total_tokens == usage.total_tokens
-        assert metered.record is not None
         assert metered.record.wire_usage == usage.model_dump(exclude_unset=True)
 
     bench.server.script(Scenario(text="Hello."))
@@ -208,4 +208,3 @@ def test_items_that_cannot_be_closed() -> None:
 
     metered = meter(Items())
     asyncio.run(metered.close())
-    assert metered.record is not None

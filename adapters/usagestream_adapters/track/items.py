@@ -15,7 +15,7 @@ from typing import Any, Self, cast, overload
 from urllib.parse import urlsplit
 
 from usagestream_core.adapter import Head, Target
-from usagestream_core.errors import StreamInterruptedError
+from usagestream_core.errors import StreamInterruptedError, StreamNotEndedError
 from usagestream_core.record import Outcome, UsageRecord
 from usagestream_core.records.shutdown import streams
 from usagestream_core.records.sinks import Outbox
@@ -111,8 +111,10 @@ class _Items:
         return self._meter.usage if self._record is None else self._record.usage
 
     @property
-    def record(self) -> UsageRecord | None:
-        """The accounting record; `None` until the stream has ended."""
+    def record(self) -> UsageRecord:
+        """The accounting record. Raises `StreamNotEndedError` until the stream has ended."""
+        if self._record is None:
+            raise StreamNotEndedError
         return self._record
 
     def _took(self, item: Any) -> Any:
@@ -159,6 +161,8 @@ class _Items:
 
     def __getattr__(self, name: str) -> Any:
         """The stream's own attributes, such as the SDK's `response`."""
+        if name == "record":  # asked for too early: what `record` raised is an AttributeError
+            raise StreamNotEndedError
         return getattr(self._stream, name)
 
 

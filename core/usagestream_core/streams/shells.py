@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ..adapter import Interruptible
 from ..record import Outcome
+from .protocols import AsyncUsageStream, UsageStream
 from .recovery import arecover, recover
 from .state import Account, Ending, Terms, within
 
@@ -26,7 +27,7 @@ Background = Callable[[Coroutine[Any, Any, None]], bool]
 """Runs a coroutine without being waited for, and says so; or cannot, and leaves it alone."""
 
 
-class SyncStream(Account):
+class SyncStream(Account, UsageStream):
     """`UsageStream` over an adapter's `open`."""
 
     _body: ByteStream | None = None
@@ -154,7 +155,7 @@ class SyncStream(Account):
             body.close()
 
 
-class AsyncStream(Account):
+class AsyncStream(Account, AsyncUsageStream):
     """`AsyncUsageStream` over an adapter's `aopen`."""
 
     _body: AsyncByteStream | None = None

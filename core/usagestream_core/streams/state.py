@@ -13,6 +13,7 @@ from ..adapter import Interruptible
 from ..errors import (
     RecoveryError,
     StreamInterruptedError,
+    StreamNotEndedError,
     StreamTruncatedError,
     UsageLimitExceededError,
     UsageStreamError,
@@ -88,7 +89,9 @@ class Account:
         return self._meter.usage if self._record is None else self._record.usage
 
     @property
-    def record(self) -> UsageRecord | None:
+    def record(self) -> UsageRecord:
+        if self._record is None:
+            raise StreamNotEndedError
         return self._record
 
     def _to_recover(self) -> UsageRecord:
