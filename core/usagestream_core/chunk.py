@@ -57,7 +57,9 @@ class Chunk:
     """Frames since the previous chunk that speak of no choice: Azure's prompt filter results and
     asynchronous filter frames, OpenAI's moderation results, events of the Responses API."""
     reasoning: str = ""
-    """The next characters of the reasoning, or of its summary, where the Responses API shows it."""
+    """The next characters of the reasoning, or of its summary, where it is shown: by the
+    Responses API, and in `reasoning_content`, `reasoning` or `reasoning_details` of chat. Estimates
+    and limits count it as output."""
 
     def to_sdk(self) -> ChatCompletionChunk:
         """Give the openai SDK's own object, for code that wants one; needs the SDK installed.

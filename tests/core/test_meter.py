@@ -114,9 +114,15 @@ def test_invariant_2_last_reported_wins() -> None:
     assert result.counts == REPORTED
 
 
-def test_invariant_2_a_later_zero_is_a_report() -> None:
-    """Only absence is ignored; a zero was said."""
-    result = decode(body(STOP, frame(usage=USAGE), frame(usage=ZEROS)))
+def test_invariant_2_later_zeros_erase_nothing() -> None:
+    """All counts at zero cannot be true of what was counted before."""
+    result = decode(body(HI, STOP, frame(usage=USAGE), frame(usage=ZEROS)))
+    assert result.counts == REPORTED
+
+
+def test_zeros_of_a_stream_that_sent_nothing_are_a_report() -> None:
+    """There is nothing that they contradict."""
+    result = decode(body(STOP, frame(usage=ZEROS)))
     assert result.counts == {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
 
 

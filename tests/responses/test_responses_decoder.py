@@ -82,7 +82,7 @@ def test_a_type_that_is_no_word(odd: dict[str, Any]) -> None:
     assert getattr(item, "tool_calls", ()) == ()
 
 
-@pytest.mark.parametrize("odd", [{}, {"input_tokens": None}, {"input_tokens": "9"}])
+@pytest.mark.parametrize("odd", [{}, {"input_tokens": None}, {"input_tokens": "nine"}])
 def test_a_usage_that_says_nothing(odd: dict[str, Any]) -> None:
     """Has no counts, and no zeros."""
     assert read_response_counts(odd) == {}

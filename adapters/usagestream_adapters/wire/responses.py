@@ -17,7 +17,8 @@ from usagestream_core.adapter import Head, Report
 from usagestream_core.chunk import Chunk, ToolCallDelta
 from usagestream_core.errors import StreamFailedError
 
-from .sse import MAX_EVENT_BYTES, SseDecoder, failure_in, read_fields, word
+from .counts import read_fields
+from .sse import MAX_EVENT_BYTES, SseDecoder, failure_in, word
 
 __all__ = ["ResponsesDecoder", "read_response_counts"]
 
@@ -73,12 +74,10 @@ class ResponsesDecoder(SseDecoder):
 
     def document(self, document: dict[str, Any], out: list[Chunk | Report]) -> None:
         """Only what is said of the whole: no part of an answer comes from what is no stream."""
-        counts, wire = _usage(document)
         out.append(
             Report(
                 **_about(document),
-                counts=counts,
-                wire_usage=wire,
+                **_usage(document),
                 failure=failure_in(document, None),
             )
         )
@@ -91,9 +90,7 @@ class ResponsesDecoder(SseDecoder):
             self._ended({"type": f"response.{status}", "response": response}, out)
             return
         # Queued, in progress or cancelled: what it costs is not known, or never will be.
-        counts, wire = _usage(response)
-        report = Report(**_about(response), counts=counts, wire_usage=wire, done=True)
-        out.append(report)
+        out.append(Report(**_about(response), **_usage(response), done=True))
 
     def _said(self, chunk: Chunk, out: list[Chunk | Report]) -> None:
         self._sent_something = True
@@ -125,9 +122,8 @@ class ResponsesDecoder(SseDecoder):
         if type(response) is not dict:
             response = {}
         event = frame["type"]
-        counts, wire = _usage(response)
-        report = Report(**_about(response), counts=counts, wire_usage=wire, annotation=frame)
-        if counts and self._sent_something and not any(counts.values()):
+        report = Report(**_about(response), **_usage(response), annotation=frame)
+        if report.counts and self._sent_something and not any(report.counts.values()):
             # Recorded: an `incomplete` that sent text and reports zeros (WIRE §4).
             report.counts = None
             report.anomaly = "usage is all zeros, and something was sent"
@@ -165,11 +161,19 @@ def _about(response: Any) -> dict[str, Any]:
     }
 
 
-def _usage(response: dict[str, Any]) -> tuple[dict[str, int] | None, dict[str, Any] | None]:
-    """The counts and the object they are in; `None` where it is null or says nothing."""
+def _usage(response: dict[str, Any]) -> dict[str, Any]:
+    """The counts and the object they are in, as fields of a report; none where it is null."""
     usage = response.get("usage")
-    counts = read_response_counts(usage) if type(usage) is dict else {}
-    return (counts, usage) if counts else (None, None)
+    if type(usage) is not dict:
+        return {}
+    odd: list[str] = []
+    counts = read_response_counts(usage, odd)
+    said = bool(counts or odd)
+    return {
+        "counts": counts or None,
+        "wire_usage": usage if said else None,
+        "anomaly": "; ".join(odd) or None,
+    }
 
 
 _COUNTS: Final = {name: name for name in ("input_tokens", "output_tokens", "total_tokens")}
@@ -181,17 +185,17 @@ _LIFETIMES: Final = {
 _OUTPUT: Final = {"reasoning_tokens": "reasoning_tokens"}
 
 
-def read_response_counts(usage: dict[str, Any]) -> dict[str, int]:
+def read_response_counts(usage: dict[str, Any], odd: list[str] | None = None) -> dict[str, int]:
     """Read a wire usage object into `Usage` field names, leaving out what is null or no count.
 
-    Names as in OpenAI's `ResponseUsage`; Azure's are the same (WIRE §4).
+    Names as in OpenAI's `ResponseUsage`; Azure's are the same (WIRE §4). `odd`: see `read_fields`.
     """
     counts: dict[str, int] = {}
-    read_fields(usage, _COUNTS, counts)
+    read_fields(usage, _COUNTS, counts, odd)
     details = _object(usage, "input_tokens_details")
-    read_fields(details, _INPUT, counts)
-    read_fields(_object(details, "cache_write_tokens_details"), _LIFETIMES, counts)
-    read_fields(_object(usage, "output_tokens_details"), _OUTPUT, counts)
+    read_fields(details, _INPUT, counts, odd)
+    read_fields(_object(details, "cache_write_tokens_details"), _LIFETIMES, counts, odd)
+    read_fields(_object(usage, "output_tokens_details"), _OUTPUT, counts, odd)
     return counts
 
 

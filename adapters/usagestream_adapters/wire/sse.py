@@ -22,7 +22,7 @@ from usagestream_core.adapter import Head, Report
 from usagestream_core.chunk import Chunk
 from usagestream_core.errors import EventTooLargeError, NotAStreamError, StreamFailedError
 
-__all__ = ["MAX_EVENT_BYTES", "SseDecoder", "failure_in", "read_fields", "word"]
+__all__ = ["MAX_EVENT_BYTES", "SseDecoder", "failure_in", "word"]
 
 MAX_EVENT_BYTES: Final = 16 * 1024 * 1024
 """Default limit of one event. A second of audio is some 64 KB of base64."""
@@ -238,13 +238,3 @@ def failure_in(frame: dict[str, Any], kind: bytes | None) -> StreamFailedError |
 def word(value: Any) -> str | None:
     """A non-empty string, or `None`."""
     return value if type(value) is str and value else None
-
-
-def read_fields(source: dict[str, Any], fields: dict[str, str], into: dict[str, int]) -> None:
-    """Read counts by their names on the wire, leaving out what is null or no count."""
-    for name, field in fields.items():
-        value = source.get(name)
-        if type(value) is float and value.is_integer():
-            value = int(value)
-        if type(value) is int:
-            into[field] = value

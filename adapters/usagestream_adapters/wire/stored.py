@@ -36,13 +36,15 @@ def read_stored(stored: Stored, body: bytes) -> Retrieved:
         )
     wire = document.get("usage")
     read = read_response_counts if stored.api == "responses" else read_counts
-    counts = read(wire) if isinstance(wire, dict) else {}
+    odd: list[str] = []
+    counts = read(wire, odd) if isinstance(wire, dict) else {}
     report = Report(
         response_id=word(document.get("id")),
         model=word(document.get("model")),
         service_tier=word(document.get("service_tier")),
         counts=counts or None,
         wire_usage=wire if counts else None,
+        anomaly="; ".join(odd) or None,
     )
     if counts and not any(counts.values()) and document.get("output"):
         report.counts = None

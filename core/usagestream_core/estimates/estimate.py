@@ -95,7 +95,8 @@ def estimate(
         logger.exception("The token counter raised; the usage stays unknown")
         return None
     counts = {**counts, **reported}
-    counts.setdefault("total_tokens", counts["input_tokens"] + counts["output_tokens"])
+    # A total that was reported before the rest is known is no longer one.
+    counts["total_tokens"] = counts["input_tokens"] + counts["output_tokens"]
     return Usage.model_validate({**counts, "source": UsageSource.ESTIMATED, "lower_bound": missed})
 
 

@@ -59,5 +59,7 @@ def _pieces(chunk: Chunk) -> Iterator[tuple[tuple[int, int], str]]:
         yield (index, -1), chunk.text
     if chunk.refusal:
         yield (index, -2), chunk.refusal
+    if chunk.reasoning:
+        yield (index, -3), chunk.reasoning
     for call in chunk.tool_calls:
         yield (index, call.index), (call.name or "") + call.arguments

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from io import StringIO
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from ..chunk import Chunk
 from ..errors import (
@@ -83,7 +83,12 @@ class Meter:
         self._model: str | None = None
         self._service_tier: str | None = None
         self._writers: dict[int, Callable[[str], object]] = {}
-        self._texts: list[StringIO] = []
+        self._texts: list[list[str]] = []
+        """What was written, by choice, as plain strings: settling may run in the garbage collector,
+        which may have closed any object that can be closed."""
+        self._said = False
+        self._zeros: dict[str, int] | None = None
+        """Counts that are all zero: believed only of a stream that sent nothing."""
         self._tool_calls: dict[tuple[int, int], list[str]] = {}
         self._final: Usage | None = None
         self._finish_reasons: dict[int, str] = {}
@@ -105,9 +110,13 @@ class Meter:
     @property
     def usage(self) -> Usage:
         """What was reported until now."""
-        if not self._counts:
+        counts = self._reported()
+        if not counts:
             return Usage()
-        return Usage.model_validate({**self._counts, "source": UsageSource.REPORTED})
+        return Usage.model_validate({**counts, "source": UsageSource.REPORTED})
+
+    def _reported(self) -> dict[str, int]:
+        return self._counts or (not self._said and self._zeros) or {}
 
     def feed(self, data: bytes | None, now: float) -> list[Chunk]:
         """Take bytes as they come, or `None` at their end. Returns the chunks they complete."""
@@ -121,7 +130,12 @@ class Meter:
                     writers[item.index](item.text)
                 except KeyError:
                     self._meet(item)
-                if item.finish_reason is not None or item.refusal or item.tool_calls:
+                if (
+                    item.finish_reason is not None
+                    or item.refusal
+                    or item.tool_calls
+                    or item.reasoning
+                ):
                     self._keep(item)
                 if self._annotations:
                     item.annotations = tuple(self._annotations)
@@ -200,7 +214,7 @@ class Meter:
             chunk_count=self._chunk_count,
             usage=self._final_usage(outcome),
             wire_usage=self._wire_usage,
-            anomalies=self._anomalies,
+            anomalies=self._all_anomalies(),
             tags=dict(self._call.tags),
         )
 
@@ -229,12 +243,12 @@ class Meter:
         if outcome is Outcome.FAILED and not self._chunk_count:
             return None
         return estimate(
-            self._counts,
+            self._reported(),
             counter=self._counter,
             model=self._model or self._head.response_model or self._call.model,
             params=self._call.params,
             pieces=[
-                *(text.getvalue() for text in self._texts),
+                *("".join(text) for text in self._texts),
                 *("".join(call) for call in self._tool_calls.values()),
             ],
             has_tool_calls=bool(self._tool_calls),
@@ -242,20 +256,29 @@ class Meter:
 
     def _meet(self, chunk: Chunk) -> None:
         """A choice that was not seen before. Its text goes nowhere if nobody will count it."""
-        if self._counter is None:
-            self._writers[chunk.index] = len
-            return
-        self._texts.append(StringIO())
-        self._writers[chunk.index] = self._texts[-1].write
-        self._writers[chunk.index](chunk.text)
+        write: Callable[[str], object] = len
+        if self._counter is not None:
+            self._texts.append([])
+            write = self._texts[-1].append
+
+        def write_first(text: str) -> None:
+            if text:
+                self._said = True
+                self._writers[chunk.index] = write
+                write(text)
+
+        self._writers[chunk.index] = write_first
+        write_first(chunk.text)
 
     def _keep(self, chunk: Chunk) -> None:
         """Keep what a chunk says beside its text."""
         if chunk.finish_reason is not None:
             self._finish_reasons[chunk.index] = chunk.finish_reason
+        self._said = self._said or bool(chunk.refusal or chunk.tool_calls or chunk.reasoning)
         if self._counter is None:
             return
         self._writers[chunk.index](chunk.refusal or "")
+        self._writers[chunk.index](chunk.reasoning)
         for call in chunk.tool_calls:
             pieces = self._tool_calls.setdefault((chunk.index, call.index), [])
             pieces += [call.name or "", call.arguments]
@@ -266,11 +289,19 @@ class Meter:
         self._service_tier = report.service_tier or self._service_tier
         frame = report.annotation
         if report.anomaly is not None:
-            self._anomalies += (report.anomaly,)
-            self._wire_usage = report.wire_usage
-        if report.counts:
+            if report.anomaly not in self._anomalies:
+                self._anomalies += (report.anomaly,)
+            self._wire_usage = _writable(report.wire_usage)
+        if report.counts and not any(report.counts.values()):
+            # Many servers send zeros until they know, or again once they do: WIRE §5.
+            self._zeros = dict(report.counts)
+            if not self._counts:
+                self._wire_usage = report.wire_usage
+                self._wire_frame, frame = frame or {}, self._wire_frame
+        elif report.counts:
+            self._zeros = None
             self._counts.update(report.counts)
-            self._wire_usage = report.wire_usage
+            self._wire_usage = _writable(report.wire_usage) if report.anomaly else report.wire_usage
             self._wire_frame, frame = frame or {}, self._wire_frame
         if frame:
             self._annotations.append(frame)
@@ -278,10 +309,24 @@ class Meter:
         if report.failure is not None:
             self.fail(report.failure)
 
+    def _all_anomalies(self) -> tuple[str, ...]:
+        if self._zeros is None or not self._said:
+            return self._anomalies
+        return (*self._anomalies, "usage is all zeros, and something was sent")
+
     def _last_chunk(self) -> Chunk:
         self.over = True
         self._final = self._final_usage(Outcome.COMPLETED)
         return Chunk(usage=self._final, raw=self._wire_frame, annotations=tuple(self._annotations))
+
+
+def _writable(value: Any) -> Any:
+    """The same without numbers that JSON has no word for, which a record could not be read with."""
+    if isinstance(value, dict):
+        return {name: _writable(each) for name, each in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list):
+        return [_writable(each) for each in value]  # pyright: ignore[reportUnknownVariableType]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _request_ids(head: Head | None, error: BaseException | None) -> Mapping[str, str]:
