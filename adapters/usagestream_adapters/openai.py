@@ -14,7 +14,7 @@ from usagestream_core.profile import Profile, Secret, is_open, revealed
 
 from .sdk.adapter import SdkAdapter
 from .sdk.addresses import host_of, is_azure, shown_url, split_url
-from .sdk.credentials import CallableFetcher, TokenSource
+from .sdk.credentials import CallableFetcher, TokenSource, sendable
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI, OpenAI
@@ -90,7 +90,9 @@ class OpenAIAdapter(SdkAdapter):
         profile.require_complete()
         super().__init__(profile, http_client=http_client)
         self._profile = profile
-        self._key = "" if callable(profile.api_key) else revealed(profile.api_key)
+        self._key = ""
+        if not callable(profile.api_key):
+            self._key = sendable(revealed(profile.api_key), "api_key (OPENAI_API_KEY)")
         if callable(profile.api_key):
             fetcher = CallableFetcher(profile.api_key, "The function that gives the key")
             self._tokens = TokenSource(fetcher, self._who)

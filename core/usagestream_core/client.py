@@ -98,6 +98,7 @@ class _BaseClient:
             model=model,
             api=api,
             tags=dict(tags or {}),
+            secrets=getattr(self._adapter, "secrets", tuple),
             params=rest if api == "chat" else {**rest, "messages": as_messages(rest)},
         )
         terms = Terms(

@@ -1,6 +1,7 @@
 """Profiles: which provider, where, and with whose credentials."""
 
-from collections.abc import Awaitable, Callable, Mapping
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
@@ -66,6 +67,12 @@ class Profile(BaseModel, frozen=True):
     """Environment variables without which a profile cannot be made of the environment alone."""
     variables: ClassVar[Mapping[str, str]] = {}
     """The environment variable that stands in for each field that is left `None`."""
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        """Every field that may be shown; of an address, no password."""
+        for name, value in super().__repr_args__():
+            shown = isinstance(value, str)
+            yield name, re.sub(r"//[^/@]*@", "//***@", value) if shown else value
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Self:

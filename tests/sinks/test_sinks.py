@@ -221,14 +221,59 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [10, 10_000])
-def test_the_piece_a_kill_left_is_cut_off(tmp_path: Path, size: int) -> None:
+def test_the_piece_a_kill_left_is_skipped(
+    tmp_path: Path, size: int, caplog: pytest.LogCaptureFixture
+) -> None:
     """The next record begins a line of its own, and reading gives whole records only."""
     path = tmp_path / "records.jsonl"
     first, second = record("first"), record("second")
     path.write_bytes(first.model_dump_json().encode() + b"\n" + b'{"id":"' + b"x" * size)
     assert [found.model for found in JsonLinesSink.read(path)] == ["first"]
+    before = path.read_bytes()
     JsonLinesSink(path)(second)
+    assert path.read_bytes().startswith(before)
     assert [found.model for found in JsonLinesSink.read(path)] == ["first", "second"]
+    assert "has 1 lines that are no record; the first is line 2" in caplog.text
+
+
+@pytest.mark.parametrize("foreign", [b"no newline", b"name,value\n1,2", b"\x00" * 5000])
+def test_a_foreign_file_is_not_cut(tmp_path: Path, foreign: bytes) -> None:
+    """What was there stays, whatever it is."""
+    path = tmp_path / "notes.txt"
+    path.write_bytes(foreign)
+    JsonLinesSink(path)(record("mine"))
+    assert path.read_bytes().startswith(foreign + b"\n")
+    assert [found.model for found in JsonLinesSink.read(path)] == ["mine"]
+
+
+@pytest.mark.parametrize("how", ["renamed", "deleted", "replaced"])
+def test_the_file_is_rotated(tmp_path: Path, how: str) -> None:
+    """The next record goes to the file that has the name, and none is lost."""
+    path, old = tmp_path / "records.jsonl", tmp_path / "records.1"
+    sink = JsonLinesSink(path)
+    sink(record("first"))
+    if how == "deleted":
+        path.unlink()
+    else:
+        path.rename(old)
+        assert [found.model for found in JsonLinesSink.read(old)] == ["first"]
+    if how == "replaced":
+        path.touch()
+    sink(record("second"))
+    assert [found.model for found in JsonLinesSink.read(path)] == ["second"]
+
+
+def test_a_foreign_lock_is_not_waited_for_without_end(tmp_path: Path) -> None:
+    """The record is refused in time, and the next one is written."""
+    fcntl = pytest.importorskip("fcntl")
+    path = tmp_path / "records.jsonl"
+    sink = JsonLinesSink(path, lock_timeout=0.05)
+    with path.open("rb") as holder:
+        fcntl.flock(holder, fcntl.LOCK_EX)
+        with pytest.raises(TimeoutError, match=r"locked by somebody else for 0\.05 seconds"):
+            sink(record("first"))
+    sink(record("second"))
+    assert [found.model for found in JsonLinesSink.read(path)] == ["second"]
 
 
 def test_a_file_with_nothing_but_a_piece(tmp_path: Path) -> None:

@@ -355,7 +355,7 @@ def test_our_own_http_client_is_closed() -> None:
 def test_the_base_class_says_what_a_subclass_must() -> None:
     """Nothing of it works by accident."""
     bare = SdkAdapter(OPENAI)
-    for method in (bare._make_client, bare._make_async_client, bare._secrets):
+    for method in (bare._make_client, bare._make_async_client, bare.secrets):
         with pytest.raises(NotImplementedError):
             method()
     with pytest.raises(NotImplementedError):

@@ -14,7 +14,7 @@ from usagestream_core.errors import ConfigError
 from usagestream_core.profile import Profile, is_open, revealed
 
 from ..sdk.adapter import SdkAdapter
-from ..sdk.credentials import CallableFetcher, Fetcher, TokenSource
+from ..sdk.credentials import CallableFetcher, Fetcher, TokenSource, sendable
 from ..sdk.usage_option import Withheld
 from ._clouds import cloud_of
 from ._credentials import CredentialFetcher, IdentityFetcher
@@ -49,7 +49,10 @@ class AzureAdapter(SdkAdapter):
         self._key = ""
         secret = profile.ad_token if is_open(profile.api_key) else profile.api_key
         if isinstance(secret, str | SecretStr):
-            self._key = revealed(secret)
+            name = "api_key (AZURE_OPENAI_API_KEY)"
+            if is_open(profile.api_key):
+                name = "ad_token (AZURE_OPENAI_AD_TOKEN)"
+            self._key = sendable(revealed(secret), name)
         fetcher = _fetcher(profile, self._surface)
         if fetcher is not None:
             self._tokens = TokenSource(fetcher, self.provider)

@@ -24,9 +24,10 @@ from usagestream_core.profile import Profile, revealed
 from ..wire.chat import ChatDecoder
 from ..wire.responses import ResponsesDecoder
 from ..wire.stored import read_stored
+from .addresses import secrets_in_address
 from .attempts import Opening, RefusalMemory, Renewal
 from .bodies import SdkAsyncByteStream, SdkByteStream
-from .credentials import TokenSource
+from .credentials import TokenSource, sendable
 from .errors import translate
 from .usage_option import Withheld
 
@@ -46,6 +47,14 @@ class SdkAdapter:
 
     def __init__(self, profile: Profile, *, http_client: Any = None) -> None:
         self._settings = profile
+        self._headers = {
+            name: sendable(revealed(value), f"headers[{name!r}]")
+            for name, value in profile.headers.items()
+        }
+        addresses = (getattr(profile, "base_url", None), getattr(profile, "endpoint", None))
+        self._in_address = tuple(
+            secret for url in addresses if url for secret in secrets_in_address(url)
+        )
         self._http_client = http_client
         self._memory = RefusalMemory()
         self._tokens: TokenSource | None = None
@@ -62,12 +71,10 @@ class SdkAdapter:
         """The keys in use."""
         raise NotImplementedError
 
-    def _secrets(self) -> tuple[str, ...]:
-        """What must not show in an error."""
+    def secrets(self) -> tuple[str, ...]:
+        """What must not show in an error or a record: now, since tokens are fetched anew."""
         tokens = () if self._tokens is None else self._tokens.secrets
-        headers = map(revealed, self._settings.headers.values())
-        # What is shorter is no secret, and masking it would garble the text.
-        return tuple(each for each in (*self._key_secrets(), *tokens, *headers) if len(each) >= 8)
+        return (*self._key_secrets(), *tokens, *self._headers.values(), *self._in_address)
 
     def _known_refusal(self, request: Request) -> Withheld | None:
         """What this surface is known to refuse of `stream_options`; `None` where nothing is."""
@@ -111,9 +118,8 @@ class SdkAdapter:
         options: dict[str, Any] = {"max_retries": self._settings.max_retries}
         if self._settings.timeout is not None:
             options["timeout"] = self._settings.timeout
-        if self._settings.headers:
-            headers = self._settings.headers
-            options["default_headers"] = {name: revealed(headers[name]) for name in headers}
+        if self._headers:
+            options["default_headers"] = self._headers
         if self._http_client is not None:
             options["http_client"] = self._http_client
         return options
@@ -193,7 +199,7 @@ class SdkAdapter:
 
     def _refused(self, exc: Exception, opening: Opening | Renewal) -> None:
         """Raise what `exc` means, unless the request is to be sent again."""
-        error = translate(exc, self._who, self._secrets())
+        error = translate(exc, self._who, self.secrets())
         if opening.again(exc, error):
             return
         if error is exc:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from typing import Final
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from usagestream_core.errors import ConfigError
 
-__all__ = ["AZURE_DOMAINS", "host_of", "is_azure", "shown_url", "split_url"]
+__all__ = ["AZURE_DOMAINS", "host_of", "is_azure", "secrets_in_address", "shown_url", "split_url"]
 
 AZURE_DOMAINS: Final = ("azure.com", "azure.us", "azure.cn")
 """Where Azure OpenAI resources have their names: public, US Government (WIRE §2.3), China."""
@@ -46,6 +46,14 @@ def split_url(url: str, setting: str) -> SplitResult:
 def shown_url(url: str) -> str:
     """An address without what may be secret in it: a password, and the query."""
     return re.sub(r"[^/@]*@", "***@", url.partition("?")[0])
+
+
+def secrets_in_address(url: str) -> tuple[str, ...]:
+    """What of an address is not to be shown: a user's password, and the values of the query."""
+    parts = urlsplit(url)
+    password = parts.netloc.rpartition("@")[0].partition(":")[2]
+    values = [value for _, value in parse_qsl(parts.query) if value]
+    return tuple(each for each in (password, unquote(password), *values) if each)
 
 
 def host_of(url: str, setting: str) -> str:

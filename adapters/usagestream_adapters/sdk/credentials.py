@@ -11,6 +11,7 @@ import inspect
 import logging
 import threading
 import time
+import unicodedata
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, cast
@@ -18,9 +19,9 @@ from typing import Any, Final, Protocol, cast
 import anyio
 import anyio.to_thread
 
-from usagestream_core.errors import AuthenticationError
+from usagestream_core.errors import AuthenticationError, ConfigError
 
-__all__ = ["CallableFetcher", "Fetcher", "Token", "TokenSource"]
+__all__ = ["CallableFetcher", "Fetcher", "Token", "TokenSource", "sendable"]
 
 logger = logging.getLogger("usagestream")
 
@@ -71,6 +72,22 @@ class Fetcher(Protocol):
         ...
 
 
+def sendable(text: str, setting: str) -> str:
+    """Give a key as it can stand in a header, without white space around it.
+
+    Raises `ConfigError`, which names the setting and does not show the key, for one that cannot.
+    """
+    text = text.strip()
+    for place, each in enumerate(text, start=1):
+        if not " " <= each <= "~":
+            name = unicodedata.name(each, f"the control character {ord(each):#04x}")
+            raise ConfigError(
+                f"{setting} cannot be sent: character {place} is {name}, and only ASCII can stand "
+                "in a header. Copy it anew, without what an editor or a web page put in."
+            )
+    return text
+
+
 class CallableFetcher:
     """A function of the caller's that gives a key or a token, and caches it if need be."""
 
@@ -90,7 +107,10 @@ class CallableFetcher:
     def _token(self, given: object) -> Token:
         if not isinstance(given, str) or not given:
             raise TypeError(f"it gave {type(given).__name__}, not a non-empty str")
-        return Token(given)
+        try:
+            return Token(sendable(given, "What it gave"))
+        except ConfigError as exc:
+            raise TypeError(f"{exc} A non-empty str is needed") from None
 
     def forget(self) -> None:
         """The function is asked again anyway."""

@@ -19,7 +19,17 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
-__all__ = ["code_of", "decoded", "filtered_categories", "mask", "message_of", "retry_after"]
+from usagestream_core.masking import Mask
+
+__all__ = [
+    "code_of",
+    "decoded",
+    "filtered_categories",
+    "mask",
+    "mask_tokens",
+    "message_of",
+    "retry_after",
+]
 
 _TOKENS: Final = re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*")
 _PATIENCE: Final = re.compile(
@@ -29,8 +39,11 @@ _PATIENCE: Final = re.compile(
 
 def mask(text: str, secrets: tuple[str, ...]) -> str:
     """Cover known secrets, and whatever looks like a token of Entra ID."""
-    for secret in secrets:
-        text = text.replace(secret, "***")
+    return mask_tokens(Mask.of(secrets).text(text))
+
+
+def mask_tokens(text: str) -> str:
+    """Cover whatever looks like a token of Entra ID."""
     return _TOKENS.sub("***", text)
 
 

@@ -21,6 +21,7 @@ from usagestream_core.errors import (
     ProviderUnavailableError,
     RateLimitError,
 )
+from usagestream_core.masking import Mask
 
 from .error_body import (
     code_of,
@@ -28,6 +29,7 @@ from .error_body import (
     error_in,
     filtered_categories,
     mask,
+    mask_tokens,
     message_of,
     retry_after,
 )
@@ -207,6 +209,7 @@ def translate(exc: Exception, provider: str, secrets: tuple[str, ...]) -> Except
 
     `secrets` are masked in everything that is kept of the response.
     """
+    Mask.of(secrets).error(exc)
     from openai import APIConnectionError, APIStatusError, APITimeoutError, OpenAIError
 
     if isinstance(exc, APIStatusError):
@@ -237,7 +240,8 @@ def translate(exc: Exception, provider: str, secrets: tuple[str, ...]) -> Except
 
 def _refusal(response: Any, provider: str, secrets: tuple[str, ...]) -> ProviderError:
     text = mask(response.text, secrets)
-    body = decoded(text)
+    # Decoded first: an escape may hide a secret from whoever reads the text.
+    body = Mask.of(secrets).value(decoded(mask_tokens(response.text)))
     error = error_in(body)
     code = code_of(error)
     status = response.status_code
@@ -257,7 +261,9 @@ def _refusal(response: Any, provider: str, secrets: tuple[str, ...]) -> Provider
         provider=provider,
         status=status,
         code=code,
-        request_ids={name: headers[name] for name in REQUEST_ID_HEADERS if name in headers},
+        request_ids={
+            name: mask(headers[name], secrets) for name in REQUEST_ID_HEADERS if name in headers
+        },
         body=body,
         retry_after=retry_after(headers, message),
     )

@@ -86,6 +86,7 @@ class Facts:
             model=model or deployment or "",
             api=self.api,
             tags=self.tags,
+            secrets=lambda: self.secrets,
             params=self.params,
         )
 

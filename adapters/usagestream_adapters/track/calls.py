@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from usagestream_core.records.sinks import Outbox
 from usagestream_core.records.totals import also_to_totals
 
+from ..sdk.addresses import secrets_in_address
 from ..sdk.usage_option import refused_option
 from .account import Account, Facts
 from .ask import Asking, body_of
@@ -110,7 +111,7 @@ class Tracker:
             base_url=str(client.base_url),
             model=str(body.get("model") or ""),
             body=body,
-            secrets=(str(client.api_key or ""),),
+            secrets=_secrets_of(client),
             tags=self._tags,
             is_azure=hasattr(client, "_azure_endpoint"),
         )
@@ -155,3 +156,11 @@ def _making(account: Account) -> Generator[None]:
         raise
     finally:
         current_account.reset(token)
+
+
+def _secrets_of(client: Any) -> tuple[str, ...]:
+    """What the client sends and no record is to show: keys, headers of the caller's, a password."""
+    token = getattr(client, "_azure_ad_token", None)
+    headers: Mapping[str, Any] = getattr(client, "_custom_headers", None) or {}
+    texts = (client.api_key, token, *headers.values(), *secrets_in_address(str(client.base_url)))
+    return tuple(text for text in texts if isinstance(text, str) and text)

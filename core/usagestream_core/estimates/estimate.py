@@ -95,8 +95,9 @@ def estimate(
         logger.exception("The token counter raised; the usage stays unknown")
         return None
     counts = {**counts, **reported}
-    # A total that was reported before the rest is known is no longer one.
-    counts["total_tokens"] = counts["input_tokens"] + counts["output_tokens"]
+    if len(missing) == 1 or "total_tokens" not in counts:
+        # A total that came with one part only is of before the other was there.
+        counts["total_tokens"] = counts["input_tokens"] + counts["output_tokens"]
     return Usage.model_validate({**counts, "source": UsageSource.ESTIMATED, "lower_bound": missed})
 
 

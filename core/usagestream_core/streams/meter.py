@@ -17,6 +17,7 @@ from ..errors import (
     UsageStreamError,
 )
 from ..estimates.estimate import estimate
+from ..masking import Mask
 from ..record import Outcome, RecordedError, UsageRecord
 from ..usage import Usage, UsageSource
 
@@ -45,6 +46,9 @@ class Call:
     tags: Mapping[str, str] = field(default_factory=dict[str, str])
     params: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """The other parameters of the request: what an estimate of its input reads."""
+
+    secrets: Callable[[], tuple[str, ...]] = tuple
+    """What must not show in the record or in an error, asked for when there is one."""
 
     @property
     def choices(self) -> int:
@@ -180,6 +184,7 @@ class Meter:
         """End the account because the stream cannot go on."""
         self.over = True
         self.failure = failure
+        Mask.of(self._call.secrets()).error(failure)
 
     def record(
         self,
@@ -192,6 +197,7 @@ class Meter:
         """Close the account."""
         head = self._head
         first = self._first_chunk
+        mask = Mask.of(self._call.secrets())
         return UsageRecord(
             api=self._call.api,
             provider=self._call.provider,
@@ -199,21 +205,21 @@ class Meter:
             endpoint=self._call.target.endpoint,
             model=self._call.model,
             deployment=self._call.target.deployment,
-            response_model=self._model or (head.response_model if head else None),
-            response_id=self._response_id,
-            request_ids=dict(_request_ids(head, error)),
+            response_model=mask.value(self._model or (head.response_model if head else None)),
+            response_id=mask.value(self._response_id),
+            request_ids=mask.value(dict(_request_ids(head, error))),
             **_request_facts(head or error),
-            service_tier=self._service_tier,
+            service_tier=mask.value(self._service_tier),
             outcome=outcome,
             finish_reasons=self._finish_reasons,
-            error=None if error is None else _recorded(error, self._head),
+            error=None if error is None else _recorded(error, self._head, mask),
             reason=reason,
             started_at=self._started_at,
             first_chunk_at=None if first is None else self._at(first),
             ended_at=self._at(now),
             chunk_count=self._chunk_count,
             usage=self._final_usage(outcome),
-            wire_usage=self._wire_usage,
+            wire_usage=mask.value(self._wire_usage),
             anomalies=self._all_anomalies(),
             tags=dict(self._call.tags),
         )
@@ -341,7 +347,7 @@ def _request_facts(said: Head | BaseException | None) -> dict[str, Any]:
     return {name: getattr(said, name) for name in names if hasattr(said, name)}
 
 
-def _recorded(error: BaseException, head: Head | None) -> RecordedError:
+def _recorded(error: BaseException, head: Head | None, mask: Mask) -> RecordedError:
     status = head.status if head is not None else None
     code = None
     if isinstance(error, ProviderError):
@@ -350,7 +356,7 @@ def _recorded(error: BaseException, head: Head | None) -> RecordedError:
         code = error.code
     return RecordedError(
         type=type(error).__name__,
-        message=str(error) if isinstance(error, UsageStreamError) else None,
+        message=mask.text(str(error)) if isinstance(error, UsageStreamError) else None,
         status=status,
-        code=code,
+        code=mask.value(code),
     )

@@ -1,0 +1,110 @@
+"""Covers secrets in whatever leaves us, in every spelling that quoting and encoding give them."""
+
+# What JSON holds has no static type, and every value is checked before use.
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from html import escape
+from typing import Any, Final
+from urllib.parse import quote, quote_plus
+
+__all__ = ["Mask"]
+
+_SHORTEST: Final = 8
+"""What is shorter is no secret, and masking it would garble the text."""
+
+_DEEPEST: Final = 50
+
+_NAMES: Final = ("message", "code", "param", "type", "body", "request_id")
+"""What exceptions of the SDK and of ours keep beside their arguments."""
+
+
+class Mask:
+    """Covers these secrets with `***`. Made once for the same secrets: see `of`."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        found = {form for secret in secrets for form in _spellings(secret)}
+        longest_first = sorted(found, key=len, reverse=True)
+        self._any = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
+
+    @staticmethod
+    def of(secrets: Iterable[str]) -> Mask:
+        """Give the mask for these secrets."""
+        return _made(tuple(secrets))
+
+    def text(self, text: str) -> str:
+        """The same text without them."""
+        return self._any.sub("***", text)
+
+    def value(self, value: Any, depth: int = 0) -> Any:
+        """The same JSON without them, in keys and values; what is nested too deeply is covered."""
+        if isinstance(value, str):
+            return self.text(value)
+        if depth > _DEEPEST:
+            return "***"
+        if isinstance(value, dict):
+            known: dict[Any, Any] = value
+            below = depth + 1
+            return {
+                self.value(name, below): self.value(each, below) for name, each in known.items()
+            }
+        if isinstance(value, list | tuple):
+            listed: Iterable[Any] = value
+            return [self.value(each, depth + 1) for each in listed]
+        return value
+
+    def error(self, error: BaseException | None) -> None:
+        """Cover them in an exception and in all that it came from, in place."""
+        seen: set[int] = set()
+        while error is not None and id(error) not in seen:
+            seen.add(id(error))
+            error.args = tuple(self.value(error.args))
+            for name in _NAMES:
+                if isinstance(kept := vars(error).get(name), str | dict | list):
+                    vars(error)[name] = self.value(kept)
+            error = error.__cause__ or error.__context__
+
+
+@lru_cache(64)
+def _made(secrets: tuple[str, ...]) -> Mask:
+    return Mask(secrets)
+
+
+def _spellings(secret: str) -> Iterator[str]:
+    """A secret, and each of its lines, as they are and as formats and addresses write them."""
+    for part in {secret, secret.strip(), *secret.splitlines()}:
+        if len(part) >= _SHORTEST:
+            yield from _forms(part)
+
+
+def _forms(part: str) -> Iterator[str]:
+    data = part.encode("utf-8", "surrogatepass")
+    yield part
+    yield json.dumps(part)[1:-1]
+    yield json.dumps(part)[1:-1].replace("/", "\\/")
+    yield json.dumps(part, ensure_ascii=False)[1:-1]
+    yield "".join(f"\\u{ord(each):04x}" for each in part)
+    for shown in (repr(part)[1:-1], repr(data)[2:-1]):
+        yield shown
+        yield shown.replace('"', '\\"')
+        yield shown.replace("'", "\\'")
+    yield escape(part)
+    for quoted in (quote(data, safe=""), quote_plus(data), quote(data)):
+        yield quoted
+        yield re.sub("%..", lambda match: match[0].lower(), quoted)
+    yield data.hex()
+    yield data.hex().upper()
+    # In Basic credentials it stands behind a name: at each of three places, without its edges.
+    for before in range(3):
+        coded = base64.b64encode(b"\0" * before + data + b"\0" * ((-before - len(data)) % 3))
+        end = len(coded) - (0, 2, 3)[(-before - len(data)) % 3]
+        inner = coded[(0, 2, 3)[before] : end].decode()
+        if len(inner) >= _SHORTEST:
+            yield inner
+            yield inner.replace("+", "-").replace("/", "_")

@@ -1,0 +1,211 @@
+"""No secret leaves us, however a server, a format or an address spells it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from openai import OpenAI
+from tests._support.chat import body, choice, event, frame
+from tests._support.sdk_http import http
+
+from usagestream import (
+    AzureProfile,
+    Client,
+    ConfigError,
+    OpenAIProfile,
+    Outcome,
+    UsageRecord,
+    UsageStreamError,
+    track,
+)
+from usagestream_core.masking import Mask
+
+KEY = "sk-abcdef/123+456'789"
+ASK: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
+
+SPELLINGS: dict[str, Callable[[str], str]] = {
+    "plain": str,
+    "in JSON": lambda secret: json.dumps({"key": secret}),
+    "in JSON, unescaped": lambda secret: json.dumps({"key": secret}, ensure_ascii=False),
+    "repr": repr,
+    "repr of bytes": lambda secret: repr(secret.encode()),
+    "in an address": lambda secret: quote(secret, safe=""),
+    "in a query": quote_plus,
+    "hex": lambda secret: secret.encode().hex(),
+    "Basic": lambda secret: base64.b64encode(f"user:{secret}".encode()).decode(),
+    "Basic, other name": lambda secret: base64.b64encode(f"me:{secret}".encode()).decode(),
+    "Basic, third place": lambda secret: base64.b64encode(secret.encode()).decode(),
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+@given(secret=st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=12, max_size=40))
+def test_every_spelling_is_covered(spelling: str, secret: str) -> None:
+    """Something of the text is covered, and the secret cannot be read out of what is left."""
+    text = SPELLINGS[spelling](secret)
+    covered = Mask.of((secret,)).text(f"<{text}>")
+    assert "***" in covered
+    assert text not in covered
+    assert len(covered) < len(text)
+
+
+def test_a_secret_that_was_cut_by_a_newline() -> None:
+    """Each of its lines is one."""
+    assert Mask.of(("first-part\nsecond-part",)).text("x second-part first-part") == "x *** ***"
+
+
+def test_what_is_no_secret_stays() -> None:
+    """What is short garbles nothing, and no secret at all covers nothing."""
+    assert Mask.of(("short",)).text("a short text") == "a short text"
+    assert Mask.of(()).value({"a": [1, None, "b"]}) == {"a": [1, None, "b"]}
+
+
+def test_what_is_nested_without_end() -> None:
+    """It is covered where it gets too deep."""
+    deep: Any = KEY
+    for _ in range(100):
+        deep = [deep]
+    assert KEY not in json.dumps(Mask.of((KEY,)).value(deep))
+
+
+def escaped(text: str) -> str:
+    """A text with every character escaped, as JSON allows."""
+    return "".join(f"\\u{ord(each):04x}" for each in text)
+
+
+HI = event(frame(choice(content="Hi")))
+STREAM = {"content-type": "text/event-stream"}
+ECHOES: dict[str, tuple[int, dict[str, str], bytes]] = {
+    "error frame": (200, STREAM, HI + event({"error": {"message": KEY, "code": KEY}})),
+    "escaped error frame": (200, STREAM, HI + f'data: {{"error":"{escaped(KEY)}"}}\n\n'.encode()),
+    "no stream": (200, {"content-type": "text/html"}, f"<p>{KEY}</p>".encode()),
+    "unreadable frame": (200, STREAM, HI + f"data: {KEY}\n\n".encode()),
+    "request id": (200, {**STREAM, "x-request-id": KEY}, HI),
+    "response id": (200, STREAM, event({**frame(choice(content="Hi")), "id": KEY, "model": KEY})),
+    "usage": (200, STREAM, body(frame(usage={"prompt_tokens": 1, "note": KEY}))),
+    "refusal": (400, {}, json.dumps({"error": {"message": KEY, "code": KEY}}).encode()),
+    "escaped refusal": (401, {}, f'{{"error":{{"message":"{escaped(KEY)}"}}}}'.encode()),
+    "refusal in text": (403, {"apim-request-id": KEY}, KEY.encode()),
+}
+
+
+def assert_hidden(*texts: str) -> None:
+    """No text has the key, or the part of it that every spelling leaves as it is."""
+    assert [text for text in texts if "abcdef" in text] == []
+
+
+@pytest.mark.parametrize("echo", ECHOES)
+def test_a_server_that_echoes_the_key(echo: str) -> None:
+    """It stands in no record, no error and no traceback."""
+    status, headers, content = ECHOES[echo]
+    records: list[UsageRecord] = []
+
+    def answer(_: Any) -> Any:
+        return http.Response(status, headers=headers, content=content)
+
+    profile = OpenAIProfile(api_key=KEY, base_url="http://server.test/v1", max_retries=0)
+    transport = http.Client(transport=http.MockTransport(answer))
+    with Client(profile, on_record=records.append, http_client=transport) as client:
+        error: BaseException | None = None
+        try:
+            client.stream(**ASK).drain()
+        except UsageStreamError as exc:
+            error = exc
+    trace = "".join(traceback.format_exception(error))
+    assert_hidden(str(error), repr(error), trace, repr(getattr(error, "__dict__", None)))
+    assert len(records) == 1
+    assert_hidden(records[0].model_dump_json(), repr(records[0]))
+
+
+@pytest.mark.parametrize("echo", ECHOES)
+def test_a_server_that_echoes_the_key_of_a_tracked_client(echo: str) -> None:
+    """The record does not have it; what the SDK raises is the SDK's."""
+    status, headers, content = ECHOES[echo]
+    records: list[UsageRecord] = []
+
+    def answer(_: Any) -> Any:
+        return http.Response(status, headers=headers, content=content)
+
+    sdk = OpenAI(
+        api_key="other-key",
+        base_url="http://server.test/v1",
+        max_retries=0,
+        default_headers={"x-key": KEY},
+        http_client=http.Client(transport=http.MockTransport(answer)),
+    )
+    client = track(sdk, on_record=records.append)
+    with suppress(Exception):  # whatever the SDK makes of it
+        for _ in client.chat.completions.create(**ASK, stream=True):
+            pass
+    assert len(records) == 1
+    assert_hidden(*(record.model_dump_json() for record in records))
+
+
+@pytest.mark.parametrize("around", ["{}\n", " {}", "\t{}\r\n"])
+def test_white_space_around_a_key_is_dropped(around: str) -> None:
+    """As it comes along when a key is copied or read from a file."""
+    seen: list[str] = []
+
+    def answer(request: Any) -> Any:
+        seen.append(request.headers["authorization"])
+        return http.Response(200, headers=STREAM, content=HI)
+
+    transport = http.Client(transport=http.MockTransport(answer))
+    profile = OpenAIProfile(api_key=around.format(KEY), headers={"x-gateway": around.format("g")})
+    with Client(profile, http_client=transport) as client, client.stream(**ASK) as stream:
+        next(stream)
+    assert seen == [f"Bearer {KEY}"]
+
+
+@pytest.mark.parametrize(
+    ("bad", "named"),
+    [
+        ("\n", "control character 0x0a"),
+        ("\u2013", "EN DASH"),
+        ("\u200b", "ZERO WIDTH SPACE"),
+        ("\ufeff", "ZERO WIDTH NO-BREAK SPACE"),
+        ("\x7f", "control character 0x7f"),
+    ],
+)
+def test_a_key_that_cannot_be_sent(bad: str, named: str) -> None:
+    """The setting and the character are named, the key is not, and nothing is sent."""
+    key = f"sk-abcdef{bad}123456"
+    made: list[Any] = [
+        lambda: Client(OpenAIProfile(api_key=key)),
+        lambda: Client(OpenAIProfile(api_key="good-enough", headers={"x-key": key})),
+        lambda: Client(AzureProfile(endpoint="https://x.openai.azure.com", api_key=key)),
+        lambda: Client(AzureProfile(endpoint="https://x.openai.azure.com", ad_token=key)),
+    ]
+    for make in made:
+        with pytest.raises(ConfigError, match=named) as caught:
+            make()
+        assert_hidden(str(caught.value))
+
+
+def test_a_function_that_gives_a_key_that_cannot_be_sent() -> None:
+    """It is the function that is blamed."""
+    records: list[UsageRecord] = []
+    profile = OpenAIProfile(api_key=lambda: "sk-abcdef\n123")
+    with (
+        Client(profile, on_record=records.append) as client,
+        pytest.raises(UsageStreamError, match="control character 0x0a") as caught,
+    ):
+        client.stream(**ASK).drain()
+    assert_hidden(str(caught.value), "".join(traceback.format_exception(caught.value)))
+    assert records[0].outcome is Outcome.REJECTED
+
+
+def test_a_password_in_an_address_is_not_shown() -> None:
+    """A profile that is printed does not have it."""
+    profile = OpenAIProfile(api_key=KEY, base_url="https://me:abcdefghij@gateway.test/v1")
+    assert_hidden(repr(profile), str(profile))
+    assert "https://***@gateway.test/v1" in repr(profile)
