@@ -13,7 +13,7 @@ from usagestream_core.errors import ConfigError
 from usagestream_core.profile import Profile, Secret, is_open, revealed
 
 from .sdk.adapter import SdkAdapter
-from .sdk.addresses import host_of, is_azure, shown_url, split_url
+from .sdk.addresses import host_of, is_azure, shown_url, split_url, taken_apart
 from .sdk.credentials import CallableFetcher, TokenSource, sendable
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class OpenAIAdapter(SdkAdapter):
         if callable(profile.api_key):
             fetcher = CallableFetcher(profile.api_key, "The function that gives the key")
             self._tokens = TokenSource(fetcher, self._who)
-        self._base_url = split_url(profile.base_url or DEFAULT_BASE_URL, "base_url").geturl()
+        self._base_url, self._query = taken_apart(profile.base_url or DEFAULT_BASE_URL, "base_url")
         if profile.is_at_azure:
             self._base_url = _azure_v1(self._base_url)
         self._host = host_of(self._base_url, "base_url")
@@ -121,6 +121,7 @@ class OpenAIAdapter(SdkAdapter):
             "organization": self._profile.organization,
             "project": self._profile.project,
             **self._client_options(),
+            **({"default_query": self._query} if self._query else {}),
         }
 
     def _make_client(self) -> OpenAI:
@@ -138,7 +139,7 @@ class OpenAIAdapter(SdkAdapter):
 def _azure_v1(base_url: str) -> str:
     """The v1 address of an Azure resource, whose root alone is often given (WIRE §2.3, §3.2)."""
     parts = split_url(base_url, "base_url")
-    if parts.path.rstrip("/") not in ("", "/openai", "/openai/v1", "/openai/v1/chat/completions"):
+    if parts.path.rstrip("/") not in ("", "/openai", "/openai/v1"):
         raise ConfigError(
             f"base_url is {shown_url(base_url)!r}, which is not the v1 address of an Azure "
             'resource: use provider "azure", with it as the endpoint.'

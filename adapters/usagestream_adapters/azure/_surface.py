@@ -69,9 +69,7 @@ def find_surface(endpoint: str, api_version: str | None, *, fallback: str | None
     together with a v1 address.
     """
     parts = split_url(endpoint, "endpoint")
-    before, marker, after = parts.path.partition("/openai")
-    if not marker or after[:1] not in ("", "/"):
-        before, marker, after = parts.path, "", ""
+    before, marker, after = _at_openai(parts.path)
     is_v1 = re.match(r"/v1(/|$)", after) is not None
     is_models = not marker and _MODELS.search(before) is not None
     pasted = parse_qs(parts.query).get("api-version", [None])[0]
@@ -100,6 +98,23 @@ def find_surface(endpoint: str, api_version: str | None, *, fallback: str | None
         deployment=unquote(named[1]) if named else None,
         is_models=is_models,
     )
+
+
+_FOLLOWS: Final = ("", "v1", "deployments")
+
+
+def _at_openai(path: str) -> tuple[str, bool, str]:
+    """What stands before and after `/openai`: the last such segment that begins the surface.
+
+    A gateway may have the word in its own prefix, and a deployment may be called so.
+    """
+    segments = path.split("/")
+    for place in range(len(segments) - 1, 0, -1):
+        after = segments[place + 1 :]
+        is_name = segments[max(place - 2, 0) : place] == ["openai", "deployments"]
+        if segments[place] == "openai" and not is_name and (after or [""])[0] in _FOLLOWS:
+            return "/".join(segments[:place]), True, "/" + "/".join(after) if after else ""
+    return path, False, ""
 
 
 def names_version(endpoint: str) -> bool:

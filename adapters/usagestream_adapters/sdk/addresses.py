@@ -8,7 +8,15 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from usagestream_core.errors import ConfigError
 
-__all__ = ["AZURE_DOMAINS", "host_of", "is_azure", "secrets_in_address", "shown_url", "split_url"]
+__all__ = [
+    "AZURE_DOMAINS",
+    "host_of",
+    "is_azure",
+    "secrets_in_address",
+    "shown_url",
+    "split_url",
+    "taken_apart",
+]
 
 AZURE_DOMAINS: Final = ("azure.com", "azure.us", "azure.cn")
 """Where Azure OpenAI resources have their names: public, US Government (WIRE §2.3), China."""
@@ -17,6 +25,9 @@ _PORTALS: Final = frozenset(
     {"portal.azure.com", "portal.azure.us", "portal.azure.cn", "ai.azure.com", "ai.azure.us",
      "oai.azure.com"}
 )  # fmt: skip
+
+
+_TAIL: Final = re.compile(r"/(chat/completions|responses)/*$")
 
 
 def split_url(url: str, setting: str) -> SplitResult:
@@ -46,6 +57,18 @@ def split_url(url: str, setting: str) -> SplitResult:
 def shown_url(url: str) -> str:
     """An address without what may be secret in it: a password, and the query."""
     return re.sub(r"[^/@]*@", "***@", url.partition("?")[0])
+
+
+def taken_apart(url: str, setting: str) -> tuple[str, dict[str, str]]:
+    """Give the base of an address as people paste it, and its query, which goes with each request.
+
+    What the SDK puts behind a base (`/chat/completions`, `/responses`) is dropped. Raises
+    `ConfigError` as `split_url` does.
+    """
+    parts = split_url(url, setting)
+    path = _TAIL.sub("", parts.path)
+    query = dict(parse_qsl(parts.query, keep_blank_values=True))
+    return parts._replace(path=path, query="", fragment="").geturl(), query
 
 
 def secrets_in_address(url: str) -> tuple[str, ...]:

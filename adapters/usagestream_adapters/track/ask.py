@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 __all__ = ["Asking", "body_of"]
 
@@ -51,7 +52,9 @@ class Asking:
     def _is_taken(self, body: Mapping[str, Any], place: tuple[str, ...]) -> bool:
         """Azure On Your Data and early api versions are known to refuse (WIRE §2.1)."""
         version = place[-1]
+        # Model inference took it with an older date (WIRE §2.9).
+        is_models = urlsplit(place[0]).path.rstrip("/").endswith("/models")
         known_to_refuse = "data_sources" in body or (
-            version[:1].isdigit() and version < _FIRST_VERSION
+            version[:1].isdigit() and version < _FIRST_VERSION and not is_models
         )
         return not known_to_refuse and place not in self._refused

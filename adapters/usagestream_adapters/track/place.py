@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from typing import Any, Final
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from ..sdk.addresses import host_of
+from ..sdk.addresses import is_azure as is_azure_address
 
 __all__ = ["deployment_in", "endpoint_of", "find_place", "host", "provider_of"]
-
-_AZURE_HOSTS: Final = (".azure.com", ".azure.us", ".azure.cn", ".azure-api.net")
 
 
 def endpoint_of(url: str) -> str:
@@ -37,11 +36,10 @@ def find_place(client: Any, options: Any, model: str) -> tuple[str, ...]:
 def provider_of(base_url: str, header_names: Collection[str], *, is_azure: bool) -> str:
     """Name who answers.
 
-    Other services have `/openai/v1` in their addresses too, so that behind a gateway of any name
-    it is Azure's own header that tells.
+    Other services have `/openai/v1` in their addresses too, and a gateway (Azure's API Management
+    among them) may stand before anybody: there it is Azure's own header that tells.
     """
-    name = host(base_url).partition(":")[0]
-    if is_azure or name.endswith(_AZURE_HOSTS) or "apim-request-id" in header_names:
+    if is_azure or is_azure_address(base_url, "base_url") or "apim-request-id" in header_names:
         return "azure"
     return "openai"
 

@@ -238,7 +238,7 @@ class JsonLinesSink:
     def _moved(self) -> bool:
         assert self._descriptor is not None, "a file that was not opened"
         try:
-            there = os.stat(self.path)
+            there = self.path.stat()
         except FileNotFoundError:
             return True
         return not os.path.samestat(there, os.fstat(self._descriptor))
