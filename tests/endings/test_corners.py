@@ -280,3 +280,58 @@ def test_a_connection_without_a_socket_cannot_be_broken() -> None:
     manager = FakeManager({"network_stream": hidden})
     SdkByteStream(manager).abort()
     assert manager.exits == 0
+
+
+class Interrupted:
+    """A token counter in which Ctrl-C comes, once."""
+
+    def __init__(self) -> None:
+        self.times = 0
+
+    def count(self, text: str, model: str) -> int | None:
+        """Count nothing."""
+        self.times += 1
+        if self.times == 1:
+            raise KeyboardInterrupt
+        return 0
+
+
+def test_an_interrupt_while_the_record_is_made() -> None:
+    """The stream is still open then, and leaves its one record when it is closed again."""
+    records: list[UsageRecord] = []
+    adapter = FakeAdapter.of(PIECE, PIECE)
+    with Client(adapter, on_record=records.append, token_counter=Interrupted()) as client:
+        stream = client.stream(**ASK)
+        next(stream)
+        with pytest.raises(KeyboardInterrupt):
+            stream.close()
+        assert records == []
+        stream.close()
+        stream.close()
+    assert [record.outcome for record in records] == [Outcome.CLOSED]
+
+
+class Reentrant:
+    """A token counter that closes the stream it counts for, as a signal handler might."""
+
+    def __init__(self) -> None:
+        self.stream: Any = None
+
+    def count(self, text: str, model: str) -> int | None:
+        """Count nothing."""
+        stream, self.stream = self.stream, None
+        if stream is not None:
+            stream.close()
+        return 0
+
+
+def test_a_stream_that_is_settled_while_its_record_is_made() -> None:
+    """Whoever is first hands the record over; there is no second."""
+    records: list[UsageRecord] = []
+    counter = Reentrant()
+    with Client(FakeAdapter.of(PIECE), on_record=records.append, token_counter=counter) as client:
+        stream = client.stream(**ASK)
+        next(stream)
+        counter.stream = stream
+        stream.close()
+    assert len(records) == 1

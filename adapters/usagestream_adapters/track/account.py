@@ -268,9 +268,13 @@ class Account:
     def _settle(
         self, outcome: Outcome, error: BaseException | None = None, *, reason: str | None = None
     ) -> None:
+        assert self._meter is not None, "an end without a beginning"
+        record = None
+        if self in streams:
+            # Made before it is claimed: should making it be interrupted, the call is still open.
+            now = time.monotonic()
+            record = self._meter.record(outcome, now=now, error=error, reason=reason)
         self.settled = True
         self._skim = None
-        assert self._meter is not None, "an end without a beginning"
-        if streams.remove(self):
-            now = time.monotonic()
-            self._deliver(self._meter.record(outcome, now=now, error=error, reason=reason))
+        if record is not None and streams.remove(self):
+            self._deliver(record)

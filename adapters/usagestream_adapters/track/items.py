@@ -148,9 +148,12 @@ class _Items:
     def _settle(
         self, outcome: Outcome, error: BaseException | None = None, *, reason: str | None = None
     ) -> None:
-        if not streams.remove(self):
+        record = None
+        if self in streams:
+            # Made before it is claimed: should making it be interrupted, the stream is still open.
+            record = self._meter.record(outcome, now=time.monotonic(), error=error, reason=reason)
+        if record is None or not streams.remove(self):
             return
-        record = self._meter.record(outcome, now=time.monotonic(), error=error, reason=reason)
         if not record.model:
             record = record.model_copy(update={"model": record.response_model or ""})
         self._record = record

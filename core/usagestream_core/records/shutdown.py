@@ -30,6 +30,9 @@ class Register:
     def __len__(self) -> int:
         return len(self._open)
 
+    def __contains__(self, one: Leavable) -> bool:
+        return id(one) in self._open
+
     def add(self, one: Leavable) -> None:
         self._open[id(one)] = weakref.ref(one)
 

@@ -262,12 +262,16 @@ class Account:
         self, outcome: Outcome, error: BaseException | None = None, *, reason: str | None = None
     ) -> None:
         """Write the record, the first time this is called. What comes later changes nothing."""
-        if not streams.remove(self):
+        if self not in streams:
             return
-        self._record = self._meter.record(outcome, now=time.monotonic(), error=error, reason=reason)
+        # Made before it is claimed: should making it be interrupted, the stream is still open.
+        record = self._meter.record(outcome, now=time.monotonic(), error=error, reason=reason)
+        if not streams.remove(self):  # settled meanwhile, by a signal handler or another thread
+            return
+        self._record = record
         if isinstance(error, UsageStreamError) and error.record is None:
-            error.record = self._record
-        self._terms.on_record(self._record)
+            error.record = record
+        self._terms.on_record(record)
 
 
 def within(body: object, seconds: float | None) -> AbstractContextManager[object]:
