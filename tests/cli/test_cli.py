@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -184,13 +185,18 @@ def test_a_server_prints_its_addresses_and_serves_until_interrupted(command: str
     """It says where it listens, as variables to set, and stops quietly on Ctrl-C."""
     program = [sys.executable, "-m", "usagestream", *command.split(), "--port", "0"]
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    # A shell lets what it runs in the background ignore Ctrl-C, and that is inherited.
+    pipes["preexec_fn"] = partial(signal.signal, signal.SIGINT, signal.default_int_handler)
     with subprocess.Popen(program, **pipes) as process:
         assert process.stdout is not None
         assert process.stderr is not None
-        shown = [process.stdout.readline(), process.stdout.readline()]
-        said = process.stderr.readline()
-        process.send_signal(signal.SIGINT)
-        _, complaint = process.communicate(timeout=10)
+        try:
+            shown = [process.stdout.readline(), process.stdout.readline()]
+            said = process.stderr.readline()
+            process.send_signal(signal.SIGINT)
+            _, complaint = process.communicate(timeout=10)
+        finally:
+            process.kill()  # or a failure would wait for it without end
     assert [line.partition("=http://127.0.0.1:")[0] for line in shown] == [
         "OPENAI_BASE_URL",
         "AZURE_OPENAI_ENDPOINT",
