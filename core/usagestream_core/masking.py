@@ -105,6 +105,5 @@ def _forms(part: str) -> Iterator[str]:
         coded = base64.b64encode(b"\0" * before + data + b"\0" * ((-before - len(data)) % 3))
         end = len(coded) - (0, 2, 3)[(-before - len(data)) % 3]
         inner = coded[(0, 2, 3)[before] : end].decode()
-        if len(inner) >= _SHORTEST:
-            yield inner
-            yield inner.replace("+", "-").replace("/", "_")
+        yield inner
+        yield inner.replace("+", "-").replace("/", "_")

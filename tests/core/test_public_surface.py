@@ -13,6 +13,7 @@ from types import ModuleType
 import pytest
 
 import usagestream
+import usagestream_adapters
 import usagestream_core
 
 TYPES_ONLY = "usagestream_core.streams.params"
@@ -41,6 +42,12 @@ def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
     """The door does not swallow a misspelling."""
     with pytest.raises(AttributeError, match="no attribute 'Clinet'"):
         getattr(usagestream, "Clinet")  # noqa: B009
+
+
+def test_what_the_adapters_show_of_themselves() -> None:
+    """A decoder for adapters of one's own, and nothing else."""
+    assert usagestream_adapters.ChatDecoder.__name__ == "ChatDecoder"
+    assert not hasattr(usagestream_adapters, "Client")
 
 
 def test_the_version_is_that_of_the_installed_package() -> None:

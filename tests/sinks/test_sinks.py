@@ -228,6 +228,10 @@ def test_the_piece_a_kill_left_is_skipped(
     path = tmp_path / "records.jsonl"
     first, second = record("first"), record("second")
     path.write_bytes(first.model_dump_json().encode() + b"\n" + b'{"id":"' + b"x" * size)
+    blank = tmp_path / "blank.jsonl"
+    blank.write_bytes(b"\n  \n")
+    assert list(JsonLinesSink.read(blank)) == []
+    assert "blank" not in caplog.text
     assert [found.model for found in JsonLinesSink.read(path)] == ["first"]
     before = path.read_bytes()
     JsonLinesSink(path)(second)

@@ -114,6 +114,8 @@ def _at_openai(path: str) -> tuple[str, bool, str]:
         is_name = segments[max(place - 2, 0) : place] == ["openai", "deployments"]
         if segments[place] == "openai" and not is_name and (after or [""])[0] in _FOLLOWS:
             return "/".join(segments[:place]), True, "/" + "/".join(after) if after else ""
+    if segments[1:2] == ["openai"]:
+        return "", True, "/" + "/".join(segments[2:])
     return path, False, ""
 
 
