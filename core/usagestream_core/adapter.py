@@ -28,7 +28,7 @@ __all__ = [
     "Request",
     "Retrieved",
     "Retriever",
-    "Stored",
+    "RetrieveRequest",
     "Target",
 ]
 
@@ -139,7 +139,7 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stored:
+class RetrieveRequest:
     """An answer to ask for after its stream."""
 
     api: Api
@@ -163,7 +163,7 @@ class Retrieved:
 class Retriever(Protocol):
     """What an adapter may be able to do beside opening streams."""
 
-    def retrieve(self, stored: Stored) -> Retrieved:
+    def retrieve(self, stored: RetrieveRequest) -> Retrieved:
         """Ask for an answer, without its text.
 
         Raises `NotFoundError` where it was not kept, `ProviderError` where the provider refuses or
@@ -171,7 +171,7 @@ class Retriever(Protocol):
         """
         ...
 
-    async def aretrieve(self, stored: Stored) -> Retrieved:
+    async def aretrieve(self, stored: RetrieveRequest) -> Retrieved:
         """`retrieve` for async code."""
         ...
 
