@@ -26,9 +26,9 @@ __all__ = [
     "Interruptible",
     "Report",
     "Request",
+    "RetrieveRequest",
     "Retrieved",
     "Retriever",
-    "RetrieveRequest",
     "Target",
 ]
 

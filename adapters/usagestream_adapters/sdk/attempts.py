@@ -22,7 +22,7 @@ from usagestream_core.record import UsageRequest
 from .credentials import TokenSource
 from .usage_option import RefusedOption, refused_option, without
 
-__all__ = ["RequestAttempts", "RefusalMemory", "TokenRetry"]
+__all__ = ["RefusalMemory", "RequestAttempts", "TokenRetry"]
 
 logger = logging.getLogger("usagestream")
 

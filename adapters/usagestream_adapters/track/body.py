@@ -7,20 +7,17 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any
 
-from usagestream_core.adapter import Head
 from usagestream_core.record import Outcome
-
-from ..sdk.errors import REQUEST_ID_HEADERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Protocol
 
-    class BodyAccount(Protocol):
-        """What keeps account of a body; see `Account`."""
+    class BodyWatcher(Protocol):
+        """What watches a body; see `TrackedCall`."""
 
         @property
         def is_stream(self) -> bool: ...
@@ -31,18 +28,7 @@ if TYPE_CHECKING:
         def left(self, outcome: Outcome) -> None: ...
 
 
-__all__ = ["body_of_kind", "head_of", "plain_bytes"]
-
-
-def head_of(response: Any) -> Head:
-    """What a response says before its body."""
-    headers: Mapping[str, str] = response.headers
-    return Head(
-        status=response.status_code,
-        content_type=headers.get("content-type"),
-        request_ids={name: headers[name] for name in REQUEST_ID_HEADERS if name in headers},
-        response_model=headers.get("x-ms-served-model"),
-    )
+__all__ = ["body_of_kind", "plain_bytes"]
 
 
 def plain_bytes(response: Any, data: bytes) -> bytes:
@@ -53,7 +39,7 @@ def plain_bytes(response: Any, data: bytes) -> bytes:
     return whole
 
 
-def body_of_kind(kind: str, response: Any, account: BodyAccount) -> Any:
+def body_of_kind(kind: str, response: Any, account: BodyWatcher) -> Any:
     """Make the stream of a response: `kind` is what its library calls one, sync or async."""
     own = response.stream
     library_type = next(base for base in type(own).__mro__ if base.__name__ == kind)
@@ -74,7 +60,7 @@ def _metered_kind(library_type: type) -> type:
 
 
 class _Watched:
-    def __init__(self, own: Any, iterated: Any, account: BodyAccount) -> None:
+    def __init__(self, own: Any, iterated: Any, account: BodyWatcher) -> None:
         self._own = own
         self._iterated = iterated
         self._account = account

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Final
 from ..sdk.http_library import library_type
 
 if TYPE_CHECKING:
-    from .account import Account
+    from .call import TrackedCall
 
-__all__ = ["current_account", "is_metered", "metered"]
+__all__ = ["current_call", "is_metered", "metered"]
 
-current_account: Final[ContextVar[Account | None]] = ContextVar("usagestream_call", default=None)
+current_call: Final[ContextVar[TrackedCall | None]] = ContextVar("usagestream_call", default=None)
 """The call that is being made by this thread or task."""
 
 
@@ -56,9 +56,9 @@ class _Borrowed:
 class _Sending(_Borrowed):
     def send(self, request: Any, **how: Any) -> Any:
         response = self._borrowed.send(request, **how)
-        account = current_account.get()
-        if account is not None and response.is_success:
-            account.answered(response)
+        call = current_call.get()
+        if call is not None and response.is_success:
+            call.answered(response)
         return response
 
     def close(self) -> None:
@@ -68,9 +68,9 @@ class _Sending(_Borrowed):
 class _AsyncSending(_Borrowed):
     async def send(self, request: Any, **how: Any) -> Any:
         response = await self._borrowed.send(request, **how)
-        account = current_account.get()
-        if account is not None and response.is_success:
-            account.aanswered(response)
+        call = current_call.get()
+        if call is not None and response.is_success:
+            call.aanswered(response)
         return response
 
     async def aclose(self) -> None:
