@@ -12,7 +12,7 @@ from .profiles.providers import load_adapter_type
 from .profiles.resolve import resolve_profile
 from .records.outbox import FLUSH_TIMEOUT, Outbox, is_async
 from .streams.limit import OutputLimit
-from .streams.meter import Call
+from .streams.meter import Call, checked_tags
 from .streams.protocols import AsyncUsageStream, UsageStream
 from .streams.recovery import arecover, recover
 from .streams.shells import AsyncStream, SyncStream
@@ -76,7 +76,7 @@ class _BaseClient:
     ) -> _Prepared:
         """Check what can be checked before anything is sent."""
         rest = dict(params)
-        tags: Mapping[str, str] | None = rest.pop("tags", None)
+        tags = checked_tags(rest.pop("tags", None))
         on_leave: OnLeave = rest.pop("on_leave", "close")
         drain_timeout: float | None = rest.pop("drain_timeout", None)
         limit: int | None = rest.pop("output_tokens_limit", None)
@@ -97,7 +97,7 @@ class _BaseClient:
             target=target,
             model=model,
             api=api,
-            tags=dict(tags or {}),
+            tags=tags,
             secrets=getattr(self._adapter, "secrets", tuple),
             params=rest if api == "chat" else {**rest, "messages": as_messages(rest)},
         )

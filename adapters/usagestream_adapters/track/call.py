@@ -115,9 +115,6 @@ class TrackedCall:
         """How often the call was made anew, without what was refused."""
         self._life.ask(self)
 
-    def __del__(self) -> None:
-        self.left(Outcome.ABANDONED)
-
     def answered(self, response: Any) -> None:
         """A response has come, and the SDK is about to get it: put ourselves in its way."""
         if self._opened(response):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from usagestream_core.records.outbox import Outbox
+from usagestream_core.streams.meter import checked_tags
 
 from ..sdk.addresses import secrets_in_address
 from ..sdk.usage_option import refused_option
@@ -53,7 +54,7 @@ class Tracker:
     ) -> None:
         self.outbox = Outbox(on_record, timeout=flush_timeout)
         self._counter = counter
-        self._tags = dict(tags or {})
+        self._tags = checked_tags(tags)
         self._asking = Asking()
 
     def call(

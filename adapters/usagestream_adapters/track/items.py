@@ -17,7 +17,7 @@ from usagestream_core.errors import StreamNotEndedError
 from usagestream_core.record import Outcome, UsageRecord
 from usagestream_core.records.outbox import Outbox
 from usagestream_core.streams.lifecycle import Lifecycle
-from usagestream_core.streams.meter import Call
+from usagestream_core.streams.meter import Call, checked_tags
 from usagestream_core.usage import Usage
 
 from ..sdk.bodies import head_of
@@ -89,7 +89,7 @@ class _Items:
             target=Target(endpoint=host(address) if address else "", deployment=deployment),
             model=model or deployment or "",
             api="responses" if urlsplit(address).path.endswith("/responses") else "chat",
-            tags=dict(tags or {}),
+            tags=checked_tags(tags),
         )
         self._life = Lifecycle(call, Outbox(on_record))
         self._life.ask(self)
@@ -133,9 +133,6 @@ class _Items:
     def leave_at_exit(self) -> None:
         """The interpreter ends while the caller still has the stream."""
         self._life.settle(self._life.left_with(otherwise=Outcome.ABANDONED), reason="exit")
-
-    def __del__(self) -> None:
-        self._life.settle(self._life.left_with(otherwise=Outcome.ABANDONED))
 
     def __getattr__(self, name: str) -> Any:
         """The stream's own attributes, such as the SDK's `response`."""

@@ -90,6 +90,10 @@ class Lifecycle:
         self._recovered: UsageRecord | None = None
         self.body_ended = False
         """Nothing of the body is left to be read."""
+        self.pending: Sequence[Chunk] = ()
+        """Chunks that are ready, and that the consumer was not given."""
+        self.was_dropped = False
+        """Nobody ended this stream before it was collected."""
         self.meter = Meter(call, counter)
 
     @property
@@ -110,8 +114,8 @@ class Lifecycle:
 
     @property
     def owes_record(self) -> bool:
-        """Whether a record is still owed: the request was sent, and there is none."""
-        return self._parcel is None and self in streams
+        """Whether the request was sent, and no record has gone out yet."""
+        return self in streams
 
     @property
     def usage(self) -> Usage:
@@ -200,17 +204,16 @@ class Lifecycle:
         self,
         exc: BaseException | None = None,
         *,
-        pending: Iterable[Chunk] = (),
         otherwise: Outcome = Outcome.CLOSED,
     ) -> Outcome:
         """The outcome for a consumer that leaves now, of its own accord or because of `exc`.
 
-        `pending` are chunks that it was not given. A consumer that was given the whole answer has
-        what it came for, however it left; `otherwise` is for one that was not.
+        One that was given the whole answer has what it came for, however it left; `otherwise` is
+        for one that was not.
         """
         if exc is not None and not isinstance(exc, Exception | GeneratorExit):
             return Outcome.CANCELLED
-        if not isinstance(exc, Exception) and self.meter.answer_ended(pending):
+        if not isinstance(exc, Exception) and self.meter.answer_ended(self.pending):
             return Outcome.COMPLETED
         return otherwise
 
@@ -222,8 +225,20 @@ class Lifecycle:
         Each step may be done again, and is, by whoever comes next, if one was interrupted: only
         after the last is the stream off the register.
         """
+        if self not in streams:
+            return
+        step = partial(self._settle, outcome, error, reason)
+        try:
+            uninterrupted(step)
+        except BaseException:
+            step()
+            raise
+
+    def __del__(self) -> None:
+        # Whoever held this stream is gone, or was interrupted while it took leave of it.
         if self in streams:
-            uninterrupted(partial(self._settle, outcome, error, reason))
+            self.was_dropped = True
+            self.settle(self.left_with(otherwise=Outcome.ABANDONED))
 
     def _settle(self, outcome: Outcome, error: BaseException | None, reason: str | None) -> None:
         if self._parcel is None:

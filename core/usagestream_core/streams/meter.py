@@ -23,16 +23,26 @@ from ..usage import Usage, UsageSource
 from .parts import Parts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from ..adapter import Head, Report, Target
     from ..estimates.estimate import TokenCounter
     from ..record import Api
 
-__all__ = ["Call", "Meter"]
+__all__ = ["Call", "Meter", "checked_tags"]
 
 _MOST_ANNOTATIONS: Final = 1_000
 """Frames without a chunk that are kept for the next one; of more, the last."""
+
+
+def checked_tags(tags: Mapping[Any, Any] | None) -> dict[str, str]:
+    """Copy tags. Raises `TypeError` for one that is no string, before anything is sent."""
+    for name, value in (tags or {}).items():
+        if not (isinstance(name, str) and isinstance(value, str)):
+            raise TypeError(
+                f"tags are strings, and {name!r}: {value!r} is not: give str(...) of it"
+            )
+    return dict(tags or {})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +105,7 @@ class Meter:
         """Counts that are all zero: believed only of a stream that sent nothing."""
         self._tool_calls: dict[tuple[int, int], list[str]] = {}
         self._final: Usage | None = None
+        self._failed_parts: Sequence[str] = ()
         self._finish_reasons: dict[int, str] = {}
         self.over = False
         """The provider has said everything; what is left of the body is of no interest."""
@@ -207,7 +218,7 @@ class Meter:
     ) -> UsageRecord:
         """Close the account. Whatever part of it cannot be made is left out, and named."""
         call, head = self._call, self._head
-        parts = Parts()
+        parts = Parts(self._failed_parts)
         mask = parts.part("secrets", lambda: Mask.of(call.secrets()), Mask.of_everything())
         parts.add("request_ids", lambda: mask.value(dict(_request_ids(head, error))))
         parts.add("spillover", lambda: getattr(head or error, "spillover", {}))
@@ -340,7 +351,9 @@ class Meter:
 
     def _last_chunk(self) -> Chunk:
         self.over = True
-        self._final = self._final_usage(Outcome.COMPLETED)
+        parts = Parts()
+        final = parts.part("usage", lambda: self._final_usage(Outcome.COMPLETED), self.usage)
+        self._final, self._failed_parts = final, parts.failed
         return Chunk(usage=self._final, raw=self._wire_frame, annotations=tuple(self._annotations))
 
 

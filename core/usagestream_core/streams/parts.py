@@ -11,7 +11,7 @@ from ..record import UsageRecord
 from ..usage import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 __all__ = ["Parts"]
 
@@ -23,9 +23,10 @@ T = TypeVar("T")
 class Parts:
     """The fields of a record, made one by one. One that raises is left out, named and logged."""
 
-    def __init__(self) -> None:
+    def __init__(self, failed: Iterable[str] = ()) -> None:
         self._made: dict[str, Any] = {}
-        self._failed: list[str] = []
+        self.failed = list(failed)
+        """The names of those that could not be made, here or before."""
 
     def part(self, name: str, make: Callable[[], T], otherwise: T) -> T:
         """Make one thing that other parts need."""
@@ -46,19 +47,19 @@ class Parts:
                 return
 
     def _fail(self, name: str, exc: Exception) -> None:
-        if name not in self._failed:
-            self._failed.append(name)
+        if name not in self.failed:
+            self.failed.append(name)
         logger.error("The %s of a stream's record could not be made", name, exc_info=exc)
 
     def record(self, **plain: Any) -> UsageRecord:
         """Make the record: of these parts, and of what cannot fail to be made."""
         fields: dict[str, Any] = {"usage": Usage(), **self._made, **plain}
         try:
-            return UsageRecord(**fields, failed_parts=tuple(self._failed))
+            return UsageRecord(**fields, failed_parts=tuple(self.failed))
         except ValidationError as exc:
             for name in {str(error["loc"][0]) for error in exc.errors()}:
                 self._fail(name, exc)
                 if not UsageRecord.model_fields[name].is_required():
                     del fields[name]
         # What is left was found right, but for what a record cannot do without.
-        return UsageRecord.model_construct(**fields, failed_parts=tuple(self._failed))
+        return UsageRecord.model_construct(**fields, failed_parts=tuple(self.failed))

@@ -87,13 +87,15 @@ class StreamState:
 
     def receive(self, data: bytes | None) -> None:
         """Take the next bytes of the body, or `None` for its end."""
-        self.ready = self.life.end() if data is None else self.life.feed(data)
-        self.ready.reverse()
+        chunks = self.life.end() if data is None else self.life.feed(data)
+        chunks.reverse()
+        self.ready = self.life.pending = chunks
 
     def broke(self, exc: Exception) -> None:
         """The transport broke while the next bytes were awaited."""
-        self.ready = self.life.broke(exc)
-        self.ready.reverse()
+        chunks = self.life.broke(exc)
+        chunks.reverse()
+        self.ready = self.life.pending = chunks
 
     @property
     def is_read(self) -> bool:
@@ -140,13 +142,12 @@ class StreamState:
 
         Settles the record where nothing is left to wait for; else says what is.
         """
-        pending = tuple(self.ready)
+        outcome = self.life.left_with(exc)
         self.closed = True
         self.ready.clear()
         if not self.life.owes_record:
             return None
         meter = self.life.meter
-        outcome = self.life.left_with(exc, pending=pending)
         error = None if isinstance(exc, GeneratorExit) else exc
         if outcome is not Outcome.CANCELLED and not meter.over and not self.life.body_ended:
             if meter.answer_ended():
@@ -194,14 +195,14 @@ class StreamState:
     def dropped(self) -> bool:
         """The consumer dropped the stream. True if it had not ended."""
         if not self.life.owes_record:
-            return False
-        self.life.settle(self.life.left_with(pending=self.ready, otherwise=Outcome.ABANDONED))
+            return self.life.was_dropped
+        self.life.settle(self.life.left_with(otherwise=Outcome.ABANDONED))
         return True
 
     def leave_at_exit(self, body: object) -> None:
         """The interpreter ends while this stream is open."""
         self.closed = True
-        outcome = self.life.left_with(pending=self.ready, otherwise=Outcome.ABANDONED)
+        outcome = self.life.left_with(otherwise=Outcome.ABANDONED)
         self.life.settle(outcome, reason="exit")
         if isinstance(body, Interruptible):
             body.abort()
