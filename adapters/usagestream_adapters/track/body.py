@@ -10,6 +10,8 @@ import functools
 from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any
 
+from jiter import from_json
+
 from usagestream_core.record import Outcome
 
 if TYPE_CHECKING:
@@ -28,7 +30,16 @@ if TYPE_CHECKING:
         def left(self, outcome: Outcome) -> None: ...
 
 
-__all__ = ["body_of_kind", "plain_bytes"]
+__all__ = ["body_of_kind", "body_sent", "plain_bytes"]
+
+
+def body_sent(request: Any) -> dict[str, Any]:
+    """The JSON object that a request was sent with; empty where it cannot be told."""
+    try:
+        body = from_json(request.content)
+    except Exception:  # noqa: BLE001 - not read beforehand, not JSON: as its library has it
+        return {}
+    return body if isinstance(body, dict) else {}
 
 
 def plain_bytes(response: Any, data: bytes) -> bytes:

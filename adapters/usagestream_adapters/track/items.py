@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property
 from types import TracebackType
 from typing import Any, Self, overload
@@ -14,13 +15,14 @@ from urllib.parse import urlsplit
 
 from usagestream_core.adapter import Head, Target
 from usagestream_core.errors import StreamNotEndedError
-from usagestream_core.record import Outcome, UsageRecord
+from usagestream_core.record import Outcome, UsageRecord, UsageRequest
 from usagestream_core.records.outbox import Outbox
 from usagestream_core.streams.lifecycle import Lifecycle
 from usagestream_core.streams.meter import Call, checked_tags
 from usagestream_core.usage import Usage
 
 from ..sdk.bodies import head_of
+from .body import body_sent
 from .frames import ItemDecoder, error_of
 from .place import deployment_in, host, provider_of
 
@@ -79,6 +81,7 @@ class _Items:
         response = getattr(stream, "response", None)
         head = Head(status=200) if response is None else head_of(response)
         address = "" if response is None else str(response.request.url)
+        asked = {} if response is None else body_sent(response.request)
         provider = "openai"
         if address:
             provider = provider_of(address, head.request_ids, is_azure=False)
@@ -87,13 +90,14 @@ class _Items:
             provider=provider,
             profile=None,
             target=Target(endpoint=host(address) if address else "", deployment=deployment),
-            model=model or deployment or "",
+            model=model or str(asked.get("model") or deployment or ""),
+            params={name: asked[name] for name in ("n",) if name in asked},
             api="responses" if urlsplit(address).path.endswith("/responses") else "chat",
             tags=checked_tags(tags),
         )
         self._life = Lifecycle(call, Outbox(on_record))
         self._life.ask(self)
-        self._life.open(head, ItemDecoder())
+        self._life.open(replace(head, usage_request=_usage_request(asked)), ItemDecoder())
 
     @property
     def usage(self) -> Usage:
@@ -139,6 +143,14 @@ class _Items:
         if name == "record":  # asked for too early: what `record` raised is an AttributeError
             raise StreamNotEndedError
         return getattr(self._stream, name)
+
+
+def _usage_request(asked: Mapping[str, Any]) -> UsageRequest | None:
+    """Whether a request asked for usage; `None` where it is not known, or comes unasked."""
+    options = asked.get("stream_options")
+    if "messages" not in asked:
+        return None
+    return "asked" if isinstance(options, dict) and options.get("include_usage") else "not_asked"
 
 
 class MeteredItems(_Items):
