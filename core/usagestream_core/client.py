@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from .adapter import Adapter, Request
-from .errors import ConfigError
+from .errors import ClientClosedError, ConfigError
 from .estimates.estimate import CounterChoice, as_messages, find_counter
 from .profile import Profile
 from .profiles.providers import load_adapter_type
@@ -60,6 +60,7 @@ class _BaseClient:
         self._adapter: Adapter = profile
         self._outbox = Outbox(on_record, timeout=flush_timeout)
         self._counter = find_counter(token_counter)
+        self._closed = False
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._profile_name or self._adapter.provider}>"
@@ -75,6 +76,8 @@ class _BaseClient:
         api: Api = "chat",
     ) -> _Prepared:
         """Check what can be checked before anything is sent."""
+        if self._closed:
+            raise ClientClosedError
         rest = dict(params)
         tags = checked_tags(rest.pop("tags", None))
         on_leave: OnLeave = rest.pop("on_leave", "close")
@@ -103,6 +106,7 @@ class _BaseClient:
         )
         policy = StreamPolicy(
             outbox=self._outbox,
+            client_closed=lambda: self._closed,
             counter=self._counter,
             limit=self._limit(model, limit, on_limit),
             on_leave=on_leave,
@@ -191,6 +195,7 @@ class Client(_BaseClient):
 
     def close(self) -> None:
         """Wait until every record is handed over, and close the connections kept open."""
+        self._closed = True
         self._outbox.wait()
         self._adapter.close()
 
@@ -251,6 +256,7 @@ class AsyncClient(_BaseClient):
 
     async def close(self) -> None:
         """Wait for what is drained and handed over, and close the connections kept open."""
+        self._closed = True
         while self._draining:
             import asyncio
 

@@ -108,12 +108,13 @@ class Life:
         sdk = self._sdk(self._http(reads, reply))
         if self.way == "track":
             sdk = track(sdk, on_record=self.records.append, token_counter=None)
-            stream: Any = sdk.chat.completions.create(**ask, stream=True)
-            stream = await stream if self.is_async else stream
         else:
-            options = {"include_usage": True}
-            stream = sdk.chat.completions.create(**ask, stream=True, stream_options=options)
-            stream = meter(await stream if self.is_async else stream, on_record=self.records.append)
+            ask["stream_options"] = {"include_usage": True}
+        stream: Any = sdk.chat.completions.create(**ask, stream=True)
+        if self.is_async:
+            stream = await stream
+        if self.way == "meter":
+            stream = meter(stream, on_record=self.records.append)
         return Consumer(stream, self.is_async), [sdk]
 
     def _http(self, reads: list[Any], reply: dict[str, Any]) -> Any:

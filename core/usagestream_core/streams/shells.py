@@ -66,15 +66,18 @@ class SyncStream(_Held, UsageStream):
                 raise StopIteration
             if not state.asked:
                 self._open()
+            state.await_more()
             try:
                 data = next(self._bytes, None)
             except Exception as exc:  # noqa: BLE001 - only the transport runs here
                 state.broke(exc)
             except BaseException as exc:
+                state.busy = False
                 self._left(exc)
                 raise
             else:
                 state.receive(data)
+            state.busy = False
         chunk = state.ready.pop()
         if chunk.usage is not None or state.limit is not None:
             state.handing_over(chunk)
@@ -207,6 +210,7 @@ class AsyncStream(_Held, AsyncUsageStream):
                 raise StopAsyncIteration
             if not state.asked:
                 await self._open()
+            state.await_more()
             try:
                 data = await self._bytes.__anext__()  # anext() with a default takes a step more
             except StopAsyncIteration:
@@ -214,10 +218,12 @@ class AsyncStream(_Held, AsyncUsageStream):
             except Exception as exc:  # noqa: BLE001 - only the transport runs here
                 state.broke(exc)
             except BaseException as exc:
+                state.busy = False
                 await self._left(exc)
                 raise
             else:
                 state.receive(data)
+            state.busy = False
         chunk = state.ready.pop()
         if chunk.usage is not None or state.limit is not None:
             state.handing_over(chunk)

@@ -8,11 +8,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from ..adapter import Interruptible
-from ..errors import RecoveryError, UsageLimitExceededError
+from ..errors import (
+    ClientClosedError,
+    RecoveryError,
+    StreamBusyError,
+    UsageLimitExceededError,
+)
 from ..record import Outcome
 from .lifecycle import Lifecycle
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
 
     from ..adapter import Adapter, Head
@@ -34,6 +40,8 @@ class StreamPolicy:
     """What the client and its caller agreed on for one stream."""
 
     outbox: Outbox
+    client_closed: Callable[[], bool] = bool
+    """Whether the client was closed, so that nothing can be sent."""
     counter: TokenCounter | None = None
     limit: OutputLimit | None = None
     on_leave: OnLeave = "close"
@@ -70,9 +78,13 @@ class StreamState:
         """The request was sent."""
         self.closed = False
         """The consumer gets nothing more."""
+        self.busy = False
+        """Somebody waits for the next bytes."""
 
     def ask(self, holder: Leavable) -> None:
-        """The request is about to be sent."""
+        """The request is about to be sent. Raises `ClientClosedError` where it cannot be."""
+        if self.policy.client_closed():
+            raise ClientClosedError
         self.asked = True
         self.life.ask(holder)
 
@@ -96,6 +108,12 @@ class StreamState:
         chunks = self.life.broke(exc)
         chunks.reverse()
         self.ready = self.life.pending = chunks
+
+    def await_more(self) -> None:
+        """The next bytes are about to be waited for. Raises `StreamBusyError` if they are."""
+        if self.busy:
+            raise StreamBusyError
+        self.busy = True
 
     @property
     def is_read(self) -> bool:
