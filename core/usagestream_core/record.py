@@ -132,7 +132,7 @@ class UsageRecord(BaseModel, frozen=True):
     wire_usage: dict[str, Any] | None = None
     """The provider's own last usage object, untouched."""
     anomalies: tuple[str, ...] = ()
-    """What the provider reported and cannot be true, so that it is not in `usage`."""
+    """What the provider reported oddly, and what does not add up: `usage.anomalies()`."""
     recovered: bool = False
     """Whether the provider was asked again after the stream had ended: see `recover`."""
     tags: dict[str, str] = Field(default_factory=dict[str, str])

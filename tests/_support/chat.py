@@ -85,7 +85,9 @@ class Decoded:
     @property
     def counts(self) -> dict[str, Any]:
         """The counts that are known."""
-        return self.meter.usage.model_dump(exclude_none=True, exclude={"source", "lower_bound"})
+        return self.meter.usage.model_dump(
+            exclude_none=True, exclude={"source", "lower_bound", "odd"}
+        )
 
 
 def new_meter(decoder: ChatDecoder | None = None, head: Head = HEAD) -> Meter:

@@ -18,6 +18,7 @@ from usagestream_core.adapter import Decoder, Head, Target
 from usagestream_core.errors import (
     ProviderError,
     StreamError,
+    StreamFailedError,
     StreamInterruptedError,
     StreamTruncatedError,
 )
@@ -97,6 +98,15 @@ def outcome_of(failure: StreamError | None) -> Outcome:
         return Outcome.COMPLETED
     cut = isinstance(failure, StreamTruncatedError | StreamInterruptedError)
     return Outcome.TRUNCATED if cut else Outcome.FAILED
+
+
+def _unreadable(exc: Exception) -> StreamFailedError:
+    """What the SDK raised over an event. Its text may be the conversation's, and is not kept."""
+    code = getattr(exc, "code", None)
+    return StreamFailedError(
+        f"The openai SDK could not read what the provider sent: {type(exc).__name__}.",
+        code=None if code is None else str(code),
+    )
 
 
 class Account:
@@ -222,11 +232,9 @@ class Account:
         self._close(None)
 
     def _interrupted(self, exc: Exception) -> None:
-        failure = StreamInterruptedError(
-            f"The connection broke mid-stream: {type(exc).__name__}: {exc}"
+        self._close(
+            StreamInterruptedError(f"The connection broke mid-stream: {type(exc).__name__}: {exc}")
         )
-        failure.__cause__ = exc
-        self._close(failure)
 
     def _close(self, interruption: StreamInterruptedError | None) -> None:
         meter = self._meter
@@ -240,17 +248,47 @@ class Account:
         """The interpreter ends while the caller still has the response."""
         self.left(Outcome.ABANDONED, reason="exit")
 
-    def left(self, outcome: Outcome, *, reason: str | None = None) -> None:
-        """The caller wants no more. The answer may have been given all the same."""
+    @property
+    def is_failing(self) -> bool:
+        """The provider has reported a failure, and may say more of it in what was not read."""
+        return not self.settled and self._meter is not None and self._meter.failing is not None
+
+    def heard(self, data: bytes | None) -> None:
+        """Take bytes that the caller will not get, or `None` for their end."""
+        for _ in self.pieces(data):
+            pass
+        if data is None:
+            self.ended()
+
+    def left(
+        self, outcome: Outcome, *, reason: str | None = None, unread: Exception | None = None
+    ) -> None:
+        """The caller wants no more. The answer may have been given all the same.
+
+        `unread` is what the SDK raised over what it was given, if that is why.
+        """
         if self.settled:
             return
         given = outcome is not Outcome.CANCELLED and len(self._finished) >= self._facts.choices
         meter = self._meter
         assert meter is not None, "left before there was a response"
+        failed = meter.failing is not None or unread is not None
         waiting = [b"", *self._waiting]  # the first for what was skimmed
         while waiting and not meter.over:
             meter.feed(waiting.pop(0), time.monotonic())
-        self._settle(Outcome.COMPLETED if given else outcome, reason=reason)
+        if failed:
+            self._failed(None if unread is None else _unreadable(unread))
+        else:
+            self._settle(Outcome.COMPLETED if given else outcome, reason=reason)
+
+    def _failed(self, unreadable: StreamFailedError | None) -> None:
+        """What the caller was shown was a failure, whatever came after it."""
+        meter = self._meter
+        assert meter is not None, "a failure without a response"
+        if not meter.over:
+            meter.close(time.monotonic(), unreadable)
+        failure = meter.failure or unreadable
+        self._settle(outcome_of(failure), failure)
 
     def refused(self, exc: BaseException) -> None:
         """The call has failed before there was a body to read."""

@@ -27,6 +27,8 @@ class EventSplitter:
 
     def feed(self, data: bytes) -> list[bytes]:
         """Take the next bytes; give the events they complete, each with its blank line."""
+        if not data:
+            return []
         if self.held:
             # Joined only where that may complete an event: on every read it would be quadratic.
             if not _BLANK_LINE.search(self.held[-1][-2:] + data):

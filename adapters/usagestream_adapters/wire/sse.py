@@ -225,7 +225,8 @@ def failure_in(frame: dict[str, Any], kind: bytes | None) -> StreamFailedError |
         return None
     code = message = None
     if isinstance(error, dict):
-        code = error.get("code") or error.get("type")
+        kind_of_error = error.get("type")
+        code = error.get("code") or (kind_of_error if kind_of_error != "error" else None)
         message = error.get("message")
     text = message or (error if isinstance(error, str) else json.dumps(error)[:_EXCERPT])
     return StreamFailedError(

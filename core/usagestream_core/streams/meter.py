@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Call", "Meter"]
 
+_ZEROS: Final = "usage is all zeros, and something was sent"
+_MOST_ANOMALIES: Final = 10
+"""Anomalies that are kept: the first ones, and one more, the last."""
 _MOST_ANNOTATIONS: Final = 1_000
 """Frames without a chunk that are kept for the next one; of more, the last."""
 
@@ -100,6 +103,8 @@ class Meter:
         """The provider has said everything; what is left of the body is of no interest."""
         self.failure: StreamError | None = None
         """Why the stream ended badly; set when `over` is, and without its record until then."""
+        self.failing: StreamError | None = None
+        """Why it is about to end badly, unless what comes next says it better."""
 
     def start(self, now: float, started_at: datetime) -> None:
         """The request is about to be sent."""
@@ -115,9 +120,8 @@ class Meter:
     def usage(self) -> Usage:
         """What was reported until now."""
         counts = self._reported()
-        if not counts:
-            return Usage()
-        return Usage.model_validate({**counts, "source": UsageSource.REPORTED})
+        source = UsageSource.REPORTED if counts else UsageSource.UNKNOWN
+        return self._noted(Usage.model_validate({**counts, "source": source}))
 
     def _reported(self) -> dict[str, int]:
         return self._counts or (not self._said and self._zeros) or {}
@@ -166,7 +170,9 @@ class Meter:
         chunks = self.feed(None, now)
         if self.over:
             return chunks
-        if interruption is not None:
+        if self.failing is not None:
+            self.fail(self.failing)
+        elif interruption is not None:
             self.fail(interruption)
         elif self.answer_ended():
             chunks.append(self._last_chunk())
@@ -198,6 +204,7 @@ class Meter:
         head = self._head
         first = self._first_chunk
         mask = Mask.of(self._call.secrets())
+        usage = self._final_usage(outcome)
         return UsageRecord(
             api=self._call.api,
             provider=self._call.provider,
@@ -218,9 +225,9 @@ class Meter:
             first_chunk_at=None if first is None else self._at(first),
             ended_at=self._at(now),
             chunk_count=self._chunk_count,
-            usage=self._final_usage(outcome),
+            usage=usage,
             wire_usage=mask.value(self._wire_usage),
-            anomalies=self._all_anomalies(),
+            anomalies=usage.anomalies(),
             tags=dict(self._call.tags),
         )
 
@@ -236,7 +243,10 @@ class Meter:
         return len(finished) >= self._call.choices and self._writers.keys() <= finished
 
     def _final_usage(self, outcome: Outcome) -> Usage:
-        return self._final or self._estimate(outcome) or self.usage
+        if self._final is not None:
+            return self._final
+        estimated = self._estimate(outcome)
+        return self.usage if estimated is None else self._noted(estimated)
 
     def _estimate(self, outcome: Outcome) -> Usage | None:
         """Fill in what was not reported; `None` where there is nothing to go by.
@@ -295,8 +305,9 @@ class Meter:
         self._service_tier = report.service_tier or self._service_tier
         frame = report.annotation
         if report.anomaly is not None:
-            if report.anomaly not in self._anomalies:
-                self._anomalies += (report.anomaly,)
+            if report.anomaly not in self._anomalies[:_MOST_ANOMALIES]:
+                found = (*self._anomalies, report.anomaly)
+                self._anomalies = found[:_MOST_ANOMALIES] + found[_MOST_ANOMALIES:][-1:]
             self._wire_usage = _writable(report.wire_usage)
         if report.counts and not any(report.counts.values()):
             # Many servers send zeros until they know, or again once they do: WIRE §5.
@@ -312,13 +323,19 @@ class Meter:
         if frame:
             self._annotations.append(frame)
             del self._annotations[:-_MOST_ANNOTATIONS]
+        self.failing = report.failing or self.failing
         if report.failure is not None:
             self.fail(report.failure)
 
-    def _all_anomalies(self) -> tuple[str, ...]:
-        if self._zeros is None or not self._said:
-            return self._anomalies
-        return (*self._anomalies, "usage is all zeros, and something was sent")
+    def _noted(self, usage: Usage) -> Usage:
+        """The same usage, with what was reported oddly."""
+        odd = self._anomalies
+        if self._zeros is not None and self._said:
+            odd += (_ZEROS,)
+        if not odd:
+            return usage
+        mask = Mask.of(self._call.secrets())
+        return usage.model_copy(update={"odd": tuple(map(mask.text, odd))})
 
     def _last_chunk(self) -> Chunk:
         self.over = True

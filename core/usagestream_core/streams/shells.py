@@ -45,7 +45,8 @@ class SyncStream(Account, UsageStream):
             if not self._sent:
                 self._open()
             try:
-                data = next(self._bytes, None)
+                failing = self._meter.failing is not None
+                data = self._heard_out() if failing else next(self._bytes, None)
             except Exception as exc:  # noqa: BLE001 - only the transport runs here
                 self._interrupted(exc)
             except BaseException as exc:
@@ -59,6 +60,10 @@ class SyncStream(Account, UsageStream):
         if self._closed:
             self._release()
         return chunk
+
+    def _heard_out(self) -> bytes | None:
+        with self._last_words(self._body):
+            return next(self._bytes, None)
 
     def __enter__(self) -> Self:
         if not self._sent and not self._closed:
@@ -179,7 +184,9 @@ class AsyncStream(Account, AsyncUsageStream):
             if not self._sent:
                 await self._open()
             try:
-                data = await self._bytes.__anext__()  # anext() with a default takes a step more
+                # anext() with a default takes a step more
+                failing = self._meter.failing is not None
+                data = await (self._heard_out() if failing else self._bytes.__anext__())
             except StopAsyncIteration:
                 self._received(None)
             except Exception as exc:  # noqa: BLE001 - only the transport runs here
@@ -195,6 +202,10 @@ class AsyncStream(Account, AsyncUsageStream):
         if self._closed:
             await self._release()
         return chunk
+
+    async def _heard_out(self) -> bytes:
+        with self._last_words(self._body):
+            return await self._bytes.__anext__()
 
     async def __aenter__(self) -> Self:
         if not self._sent and not self._closed:

@@ -81,6 +81,7 @@ class Account:
         self._sent = False
         self._closed = False
         self._body_ended = False
+        self._failing_since: float | None = None
         self._stopped: UsageLimitExceededError | None = None
         self._record: UsageRecord | None = None
 
@@ -122,6 +123,12 @@ class Account:
         else:
             self._ready = meter.feed(data, now)
         self._ready.reverse()
+
+    def _last_words(self, body: object) -> AbstractContextManager[object]:
+        """Bound the wait for what more is said of a failure, over all reads."""
+        now = time.monotonic()
+        self._failing_since = self._failing_since or now
+        return within(body, max(self._failing_since + self._terms.rest_timeout - now, 0.0))
 
     def _interrupted(self, exc: Exception) -> None:
         """The transport broke while the next bytes were awaited."""
