@@ -15,6 +15,7 @@ from usagestream_core.records.sinks import Outbox
 from usagestream_core.records.totals import also_to_totals
 
 from ..sdk.addresses import secrets_in_address
+from ..sdk.plain_text import text_of
 from ..sdk.usage_option import refused_option
 from .account import Account, Facts
 from .ask import Asking, body_of
@@ -130,7 +131,7 @@ class Tracker:
         conversation = body_of(opening.options).get("messages")
         if not opening.asks_more:
             return False
-        if refused_option(exc.status_code, exc.response.text, conversation) is None:
+        if refused_option(exc.status_code, text_of(exc.response), conversation) is None:
             return False
         self._asking.refused(opening.place)
         opening.account.hides_usage = False
