@@ -43,11 +43,11 @@ def text_of(response: Any) -> str:
     return data.decode(charset_of(response.headers.get("content-type")), "replace")
 
 
-def plain(data: bytes, codings: str) -> bytes:
+def plain(data: bytes, codings: str, most: int = MOST_BYTES) -> bytes:
     """The beginning of a body without its content codings, which are named as in the header.
 
-    For one that cannot be taken off (unknown, broken, or its library is not installed), a sentence
-    that says so.
+    `most` bytes of it at most. For one whose codings cannot be taken off (unknown, broken, or the
+    library is not installed), a sentence that says so.
     """
     names = [name for name in re.split(r"[\s,]+", codings.lower()) if name not in ("", "identity")]
     if len(names) > _MOST_CODINGS:
@@ -55,7 +55,7 @@ def plain(data: bytes, codings: str) -> bytes:
     for name in reversed(names):
         take_off = _CODINGS.get(name)
         try:
-            data = b"" if take_off is None else take_off(data)
+            data = b"" if take_off is None else take_off(data, most)
         except Exception:  # noqa: BLE001 - each library has errors of its own
             data = b""
         if not data:
@@ -67,33 +67,41 @@ def _unreadable(codings: str) -> bytes:
     return f"(the body cannot be read: its content-encoding is {codings[:80]!r})".encode()
 
 
-def _gzip(data: bytes) -> bytes:
-    return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(data, MOST_BYTES)
+def _gzip(data: bytes, most: int) -> bytes:
+    return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(data, most)
 
 
-def _deflate(data: bytes) -> bytes:
+def _deflate(data: bytes, most: int) -> bytes:
     """With the header that the standard wants, or without it, as some servers send it."""
     try:
-        return zlib.decompressobj().decompress(data, MOST_BYTES)
+        return zlib.decompressobj().decompress(data, most)
     except zlib.error:
-        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, MOST_BYTES)
+        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, most)
 
 
-def _brotli(data: bytes) -> bytes:
-    """Before version 1.2 the library cannot bound what it gives, and raises here."""
+def _brotli(data: bytes, most: int) -> bytes:
     library: Any = importlib.import_module("brotli")
-    made: bytes = library.Decompressor().process(data, output_buffer_limit=MOST_BYTES)
-    return made[:MOST_BYTES]
+    unpacker = library.Decompressor()
+    try:
+        made = bytearray(unpacker.process(data, output_buffer_limit=most))
+    except TypeError:
+        # Before version 1.2 only what goes in can be bounded: a byte gives 16 MB at most.
+        made = bytearray()
+        for at in range(len(data)):
+            made += unpacker.process(data[at : at + 1])
+            if len(made) >= most:
+                break
+    return bytes(made[:most])
 
 
-def _zstd(data: bytes) -> bytes:
+def _zstd(data: bytes, most: int) -> bytes:
     library: Any = importlib.import_module("zstandard")
     reader = library.ZstdDecompressor(max_window_size=_ZSTD_WINDOW).stream_reader(data)
-    made: bytes = reader.read(MOST_BYTES)
+    made: bytes = reader.read(most)
     return made
 
 
-_CODINGS: Final[Mapping[str, Callable[[bytes], bytes]]] = {
+_CODINGS: Final[Mapping[str, Callable[[bytes, int], bytes]]] = {
     "gzip": _gzip,
     "x-gzip": _gzip,
     "deflate": _deflate,

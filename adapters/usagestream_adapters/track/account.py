@@ -30,6 +30,7 @@ from usagestream_core.streams.meter import Call, Meter
 from ..sdk.errors import translate
 from ..wire.document import ChatDocument, ResponsesDocument
 from ..wire.responses import ResponsesDecoder
+from ..wire.sse import MAX_EVENT_BYTES
 from .body import body_of_kind, head_of, plain_bytes
 from .events import NULL_USAGE, EventSplitter, without_usage
 from .place import deployment_in, host, provider_of
@@ -134,6 +135,7 @@ class Account:
         self._waiting: deque[bytes] = deque()
         self._finished: set[int] = set()
         self._document: list[bytes] = []
+        self._document_bytes = 0
         self._unpack: Callable[[bytes], bytes] = bytes
         self._skim: Callable[[bytes], bool] | None = None
         self.hides_usage = hides_usage
@@ -161,8 +163,7 @@ class Account:
         if not response.is_stream_consumed:
             self._unpack = partial(plain_bytes, response)
             return True
-        meter.feed(response.content, time.monotonic())
-        self.ended()
+        self._look_at(response.content)
         return False
 
     def _begun(self, header_names: Mapping[str, str]) -> Meter:
@@ -191,7 +192,7 @@ class Account:
         Gives what the caller is to get, or `None` where `pieces` has to be asked.
         """
         skim = self._skim
-        if skim is None or self._splitter.held or not skim(data):
+        if skim is None or not self._splitter.is_between or not skim(data):
             return None
         return data.replace(NULL_USAGE, b"") if self.hides_usage else data
 
@@ -202,12 +203,18 @@ class Account:
         """
         if not self._facts.is_stream:
             if data is not None:
-                self._document.append(data)
+                self._document_bytes += len(data)
+                if self._document_bytes <= MAX_EVENT_BYTES:
+                    self._document.append(data)
+                else:
+                    self._document.clear()
                 yield data
         else:
             splitter = self._splitter
             waiting = self._waiting
             waiting += splitter.close() if data is None else splitter.feed(data)
+            if splitter.passed:
+                yield from self._passed_over(splitter)
             while waiting:
                 event = waiting.popleft()
                 if not self.settled:
@@ -215,6 +222,15 @@ class Account:
                 shown = without_usage(event) if self.hides_usage else event
                 if shown:
                     yield shown
+
+    def _passed_over(self, splitter: EventSplitter) -> Iterator[bytes]:
+        """Give on what there is of an event that is too long to be looked at."""
+        passed, splitter.passed = splitter.passed, []
+        if self._meter is not None and not self.settled:
+            self._meter.pass_over(
+                f"an event was longer than {MAX_EVENT_BYTES} bytes, and was not looked at"
+            )
+        yield from passed
 
     def _note(self, data: bytes) -> None:
         meter = self._meter
@@ -227,9 +243,23 @@ class Account:
 
     def ended(self) -> None:
         """The body was read to its end."""
-        if self._document:
-            self._note(self._unpack(b"".join(self._document)))
-        self._close(None)
+        if self._document_bytes:
+            whole = self._document_bytes <= MAX_EVENT_BYTES
+            self._look_at(self._unpack(b"".join(self._document)) if whole else None)
+        else:
+            self._close(None)
+
+    def _look_at(self, document: bytes | None) -> None:
+        """Take an answer that is whole, unless it is too long; `None` for one that was not kept."""
+        meter = self._meter
+        assert meter is not None, "a document without a response"
+        if document is not None and len(document) <= MAX_EVENT_BYTES:
+            self._note(document)
+            self._close(None)
+        else:
+            most = f"longer than {MAX_EVENT_BYTES} bytes"
+            meter.pass_over(f"the answer was {most}, and was not looked at")
+            self._settle(Outcome.COMPLETED)
 
     def _interrupted(self, exc: Exception) -> None:
         self._close(

@@ -17,6 +17,8 @@ from usagestream_core.record import Outcome
 
 from ..sdk.bodies import bounded
 from ..sdk.errors import REQUEST_ID_HEADERS
+from ..sdk.plain_text import plain
+from ..wire.sse import MAX_EVENT_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -56,11 +58,8 @@ def head_of(response: Any) -> Head:
 
 
 def plain_bytes(response: Any, data: bytes) -> bytes:
-    """Decompress a whole body as the HTTP library does."""
-    if "content-encoding" not in response.headers:
-        return data
-    whole: bytes = type(response)(200, headers=response.headers, content=data).content
-    return whole
+    """Decompress a whole body; of one that is too long, one byte more than is looked at."""
+    return plain(data, response.headers.get("content-encoding", ""), MAX_EVENT_BYTES + 1)
 
 
 def body_of_kind(kind: str, response: Any, account: BodyAccount) -> Any:

@@ -85,6 +85,7 @@ class Meter:
         self._wire_usage: dict[str, Any] | None = None
         self._wire_frame: dict[str, Any] = {}
         self._anomalies: tuple[str, ...] = ()
+        self._passed_over = False
         self._annotations: list[dict[str, Any]] = []
         self._response_id: str | None = None
         self._model: str | None = None
@@ -192,6 +193,11 @@ class Meter:
         self.failure = failure
         Mask.of(self._call.secrets()).error(failure)
 
+    def pass_over(self, anomaly: str) -> None:
+        """Part of the body was not looked at: what is counted may be too low."""
+        self._passed_over = True
+        self._anomaly(anomaly)
+
     def record(
         self,
         outcome: Outcome,
@@ -256,7 +262,7 @@ class Meter:
         """
         if self._counter is None or self._head is None:
             return None
-        if outcome is Outcome.FAILED and not self._chunk_count:
+        if not self._chunk_count and (outcome is Outcome.FAILED or self._passed_over):
             return None
         return estimate(
             self._reported(),
@@ -305,9 +311,7 @@ class Meter:
         self._service_tier = report.service_tier or self._service_tier
         frame = report.annotation
         if report.anomaly is not None:
-            if report.anomaly not in self._anomalies[:_MOST_ANOMALIES]:
-                found = (*self._anomalies, report.anomaly)
-                self._anomalies = found[:_MOST_ANOMALIES] + found[_MOST_ANOMALIES:][-1:]
+            self._anomaly(report.anomaly)
             self._wire_usage = _writable(report.wire_usage)
         if report.counts and not any(report.counts.values()):
             # Many servers send zeros until they know, or again once they do: WIRE §5.
@@ -327,6 +331,11 @@ class Meter:
         if report.failure is not None:
             self.fail(report.failure)
 
+    def _anomaly(self, anomaly: str) -> None:
+        if anomaly not in self._anomalies:
+            found = (*self._anomalies, anomaly)
+            self._anomalies = found[:_MOST_ANOMALIES] + found[_MOST_ANOMALIES:][-1:]
+
     def _noted(self, usage: Usage) -> Usage:
         """The same usage, with what was reported oddly."""
         odd = self._anomalies
@@ -335,7 +344,10 @@ class Meter:
         if not odd:
             return usage
         mask = Mask.of(self._call.secrets())
-        return usage.model_copy(update={"odd": tuple(map(mask.text, odd))})
+        noted: dict[str, Any] = {"odd": tuple(map(mask.text, odd))}
+        if usage.source is UsageSource.ESTIMATED and self._passed_over:
+            noted["lower_bound"] = True
+        return usage.model_copy(update=noted)
 
     def _last_chunk(self) -> Chunk:
         self.over = True
