@@ -136,6 +136,9 @@ class Report:
     """The provider said that the stream is over."""
     failure: StreamError | None = None
     """The stream cannot go on: a reported error, or bytes that are not this wire."""
+    failing: StreamError | None = None
+    """It has failed, and what comes next may say more of that: the usage, or a better reason. The
+    stream ends with it where the body does, or where nothing more comes for a moment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,7 @@
-"""Covers secrets in whatever leaves us, in every spelling that quoting and encoding give them."""
+"""Covers secrets in whatever leaves us, in every spelling that quoting and encoding give them.
+
+Covered too is whatever looks like a token of Entra ID, whose it may be.
+"""
 
 # What JSON holds has no static type, and every value is checked before use.
 # pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
@@ -9,9 +12,10 @@ import base64
 import json
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import lru_cache
 from html import escape
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import quote, quote_plus
 
 __all__ = ["Mask"]
@@ -21,8 +25,12 @@ _SHORTEST: Final = 8
 
 _DEEPEST: Final = 50
 
-_NAMES: Final = ("message", "code", "param", "type", "body", "request_id")
-"""What exceptions of the SDK and of ours keep beside their arguments."""
+_NAMES: Final = (
+    *("message", "code", "param", "type", "body", "request_id"),
+    *("msg", "doc", "object", "reason", "strerror", "filename", "__notes__"),
+)
+"""What exceptions of the SDK, of ours, and of Python keep beside their arguments."""
+_JWT: Final = r"\beyJ[\w-]+\.[\w-]+\.[\w-]*"
 
 
 class Mask:
@@ -31,7 +39,7 @@ class Mask:
     def __init__(self, secrets: Iterable[str]) -> None:
         found = {form for secret in secrets for form in _spellings(secret)}
         longest_first = sorted(found, key=len, reverse=True)
-        self._any = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
+        self._any = re.compile("|".join([*map(re.escape, longest_first), _JWT]))
 
     @staticmethod
     def of(secrets: Iterable[str]) -> Mask:
@@ -63,19 +71,30 @@ class Mask:
             }
         if isinstance(value, list | tuple):
             listed: Iterable[Any] = value
-            return [self.value(each, depth + 1) for each in listed]
+            kind = tuple if isinstance(value, tuple) else list
+            return kind([self.value(each, depth + 1) for each in listed])
         return value
 
     def error(self, error: BaseException | None) -> None:
-        """Cover them in an exception and in all that it came from, in place."""
+        """Cover them in an exception and in all that it came from or holds, in place.
+
+        The text of an exception group cannot be changed; that of its exceptions can.
+        """
         seen: set[int] = set()
-        while error is not None and id(error) not in seen:
-            seen.add(id(error))
-            error.args = tuple(self.value(error.args))
+        left = [error]
+        while left:
+            each = left.pop()
+            if each is None or id(each) in seen:
+                continue
+            seen.add(id(each))
+            each.args = self.value(each.args)
             for name in _NAMES:
-                if isinstance(kept := vars(error).get(name), str | dict | list):
-                    vars(error)[name] = self.value(kept)
-            error = error.__cause__ or error.__context__
+                if isinstance(kept := getattr(each, name, None), str | dict | list):
+                    with suppress(AttributeError, TypeError):
+                        setattr(each, name, self.value(kept))
+            left += [each.__cause__, each.__context__]
+            if isinstance(each, BaseExceptionGroup):
+                left += cast("BaseExceptionGroup[BaseException]", each).exceptions
 
 
 @lru_cache(64)

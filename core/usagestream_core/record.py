@@ -132,7 +132,7 @@ class UsageRecord(BaseModel, frozen=True):
     wire_usage: dict[str, Any] | None = None
     """The provider's own last usage object, untouched."""
     anomalies: tuple[str, ...] = ()
-    """What the provider reported and cannot be true, so that it is not in `usage`."""
+    """What the provider reported oddly, and what does not add up: `usage.anomalies()`."""
     failed_parts: tuple[str, ...] = ()
     """Fields that could not be made when the stream ended, for a fault that was logged: they have
     their default, or for `usage` what was reported. Normally empty."""

@@ -76,6 +76,9 @@ class Usage(BaseModel, frozen=True):
     source: UsageSource = UsageSource.UNKNOWN
     lower_bound: bool = False
     """True for an estimate that cannot see everything (hidden reasoning, images, audio)."""
+    odd: tuple[str, ...] | None = None
+    """What was reported and is no proper count, or cannot be true, as it was sent; `None` where all
+    was in order. `anomalies` begins with it."""
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
         """What is known: counts that were not reported are left out."""
@@ -92,11 +95,14 @@ class Usage(BaseModel, frozen=True):
         return self.output_tokens
 
     def anomalies(self) -> tuple[str, ...]:
-        """Name every rule these counts break, as `"cache_read_tokens > input_tokens"`.
+        """Name what was reported oddly, and every rule that these counts break.
 
-        Empty for counts that are consistent. A count that was not reported breaks no rule.
+        As `"output_tokens was sent as 14417.92"` and `"cache_read_tokens > input_tokens"`; a
+        record's `anomalies` are those of its usage. Empty for counts that are in order. A count
+        that was not reported breaks no rule.
         """
-        found = [f"{name} < 0" for name in COUNT_FIELDS if (getattr(self, name) or 0) < 0]
+        found = [*(self.odd or ())]
+        found += [f"{name} < 0" for name in COUNT_FIELDS if (getattr(self, name) or 0) < 0]
         for parent, details in (_DETAILS | _LIFETIMES).items():
             whole = getattr(self, parent)
             for name in details:

@@ -85,7 +85,9 @@ class Decoded:
     @property
     def counts(self) -> dict[str, Any]:
         """The counts that are known."""
-        return self.meter.usage.model_dump(exclude_none=True, exclude={"source", "lower_bound"})
+        return self.meter.usage.model_dump(
+            exclude_none=True, exclude={"source", "lower_bound", "odd"}
+        )
 
 
 class Reader(Meter):

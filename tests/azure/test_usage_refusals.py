@@ -113,6 +113,23 @@ def test_a_refusal_in_a_talk_about_the_option_is_still_one() -> None:
     assert refused_option(400, text, talk) == "stream_options"
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "stream_options",
+        "include_usage",
+        " stream_options\n",
+        "Unrecognized request argument supplied: stream_options",
+        "What does 'Unrecognized request argument supplied: stream_options' mean?",
+    ],
+)
+def test_words_that_are_the_servers_own_too(said: str) -> None:
+    """A conversation that has the name alone, or the whole refusal, hides no refusal."""
+    text = json.dumps(error("Unrecognized request argument supplied: stream_options"))
+    messages = [{"role": "user", "content": said}]
+    assert refused_option(400, text, messages) == "stream_options"
+
+
 # --- what is done
 
 

@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import trio
@@ -107,15 +107,15 @@ class Life:
             return Consumer(client.stream(**ask), self.is_async), [client]
         sdk = self._sdk(self._http(reads, reply))
         if self.way == "track":
-            sdk = track(sdk, on_record=self.records.append, token_counter=None)
+            sdk = cast("Any", track(sdk, on_record=self.records.append, token_counter=None))
         else:
             ask["stream_options"] = {"include_usage": True}
-        stream: Any = sdk.chat.completions.create(**ask, stream=True)
+        opened: Any = sdk.chat.completions.create(**ask, stream=True)
         if self.is_async:
-            stream = await stream
+            opened = await opened
         if self.way == "meter":
-            stream = meter(stream, on_record=self.records.append)
-        return Consumer(stream, self.is_async), [sdk]
+            opened = meter(opened, on_record=self.records.append)
+        return Consumer(opened, self.is_async), [sdk]
 
     def _http(self, reads: list[Any], reply: dict[str, Any]) -> Any:
         def answer(_request: Any) -> Any:

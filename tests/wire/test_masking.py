@@ -209,3 +209,38 @@ def test_a_password_in_an_address_is_not_shown() -> None:
     profile = OpenAIProfile(api_key=KEY, base_url="https://me:abcdefghij@gateway.test/v1")
     assert_hidden(repr(profile), str(profile))
     assert "https://***@gateway.test/v1" in repr(profile)
+
+
+def test_all_that_an_exception_came_from_is_covered() -> None:
+    """Its cause and its context, the exceptions of a group, and what each of them keeps."""
+    cause = ValueError("cause", (KEY, [KEY, (KEY,)]))
+    cause.add_note(f"asked with {KEY}")
+    context = OSError(2, f"no {KEY}", KEY)
+    group = ExceptionGroup("several", [LookupError(KEY), ExceptionGroup("more", [KeyError(KEY)])])
+    error = RuntimeError(KEY)
+    error.__cause__, error.__context__ = cause, context
+    context.__context__, cause.__context__ = group, error
+    Mask.of((KEY,)).error(error)
+    assert_hidden(*traceback.format_exception(error), *traceback.format_exception(group))
+    assert_hidden(str(context), context.filename)
+    assert cause.args == ("cause", ("***", ["***", ("***",)]))
+
+
+def test_what_cannot_be_changed_of_an_exception_stays() -> None:
+    """An attribute that cannot be set is no reason to fail."""
+
+    class FixedError(Exception):
+        """With a message of its own."""
+
+        @property
+        def message(self) -> str:
+            """Not to be set."""
+            return KEY
+
+    Mask.of((KEY,)).error(FixedError())
+
+
+def test_a_token_is_covered_whose_ever_it_is() -> None:
+    """It is known by its looks, also where the secrets are not known."""
+    token = "eyJhbGciOi.eyJhdWQi.c2lnbmF0dXJl"
+    assert Mask.of(()).value({"said": [f"got {token}."]}) == {"said": ["got ***."]}

@@ -15,10 +15,11 @@ import time
 from collections.abc import Callable
 from functools import cached_property
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from usagestream_core.adapter import Decoder, Head, Request, Retrieved, RetrieveRequest, Target
 from usagestream_core.errors import ConfigError
+from usagestream_core.masking import Mask
 from usagestream_core.profile import Profile, revealed
 
 from ..wire.chat import ChatDecoder
@@ -29,6 +30,7 @@ from .attempts import RefusalMemory, RequestAttempts, TokenRetry
 from .bodies import SdkAsyncByteStream, SdkByteStream
 from .credentials import TokenSource, sendable
 from .errors import translate
+from .guard import guarded
 from .usage_option import RefusedOption
 
 if TYPE_CHECKING:
@@ -109,7 +111,10 @@ class SdkAdapter:
         from openai import OpenAIError
 
         try:
-            return make(**more)
+            made: Any = make(**more)
+            # A copy that is given a client of its own would not be the SDK's any more.
+            made._client = guarded(made._client)  # noqa: SLF001 - shown nowhere in public
+            return cast("ClientT", made)
         except OpenAIError as exc:
             raise ConfigError(f"The {self.provider} profile cannot be used: {exc}") from exc
 
@@ -199,7 +204,9 @@ class SdkAdapter:
 
     def _refused(self, exc: Exception, opening: RequestAttempts | TokenRetry) -> None:
         """Raise what `exc` means, unless the request is to be sent again."""
-        error = translate(exc, self._who, self.secrets())
+        secrets = self.secrets()
+        Mask.of(secrets).error(exc)
+        error = translate(exc, self._who, secrets)
         if opening.again(exc, error):
             return
         if error is exc:

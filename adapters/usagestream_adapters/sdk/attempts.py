@@ -20,6 +20,7 @@ from usagestream_core.profile import IncludeUsage
 from usagestream_core.record import UsageRequest
 
 from .credentials import TokenSource
+from .plain_text import text_of
 from .usage_option import RefusedOption, refused_option, without
 
 __all__ = ["RefusalMemory", "RequestAttempts", "TokenRetry"]
@@ -126,7 +127,7 @@ class RequestAttempts:
         if self.usage_request != "asked" or self._policy != "auto" or error.status is None:
             return False
         messages = self._request.params.get("messages")
-        withheld = refused_option(error.status, exc.response.text, messages)
+        withheld = refused_option(error.status, text_of(exc.response), messages)
         if withheld is None:
             return False
         self._withheld = withheld

@@ -9,15 +9,16 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import AsyncIterator, Generator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
 from typing import Any, Final
 
 from usagestream_core.adapter import Head
 
 from .errors import REQUEST_ID_HEADERS
 
-__all__ = ["SdkAsyncByteStream", "SdkByteStream", "head_of"]
+__all__ = ["SdkAsyncByteStream", "SdkByteStream", "bounded", "head_of"]
 
 _SPILLOVER_HEADERS: Final = (
     "x-ms-spillover-from-deployment",
@@ -44,13 +45,8 @@ class _Body:
 
     def abort(self) -> None:
         """Break the connection, unless it was let go: then it may be another response's by now."""
-        extensions = self._response.extensions
-        if self._closed:
-            return
-        if "usagestream_abort" in extensions:  # A replayed body's own way.
-            extensions["usagestream_abort"]()
-        elif "network_stream" in extensions:
-            _shut_down(extensions["network_stream"])
+        if not self._closed:
+            _abort(self._response.extensions)
 
 
 class SdkByteStream(_Body):
@@ -64,25 +60,9 @@ class SdkByteStream(_Body):
         chunks: Iterator[bytes] = response.iter_bytes() if self._needs_decoding else _raw(response)
         return chunks
 
-    @contextmanager
-    def within(self, seconds: float) -> Generator[None]:
-        """Bound the reading inside, by breaking the connection when the time is up.
-
-        A blocking read cannot be bounded otherwise, once it has begun. A body without a connection
-        (a cassette's, a mock's) is not bounded, and does not block.
-        """
-        watchdog = _Watchdog(self, seconds)
-        try:
-            yield
-        except Exception as exc:
-            if watchdog.dismiss():
-                raise
-            raise TimeoutError(f"the rest did not come within {seconds:g} s") from exc
-        except BaseException:
-            watchdog.dismiss()
-            raise
-        if not watchdog.dismiss():
-            raise TimeoutError(f"the rest did not come within {seconds:g} s")
+    def within(self, seconds: float) -> AbstractContextManager[object]:
+        """Bound the reading inside; see `bounded`."""
+        return _bounded(self.abort, seconds)
 
     def close(self) -> None:
         if not self._closed:
@@ -131,10 +111,10 @@ def _raw(response: Any) -> Iterator[bytes]:
 
 
 class _Watchdog:
-    """Aborts a body after some seconds, unless it was dismissed before."""
+    """Aborts a read after some seconds, unless it was dismissed before."""
 
-    def __init__(self, body: _Body, seconds: float) -> None:
-        self._body = body
+    def __init__(self, abort: Callable[[], None], seconds: float) -> None:
+        self._abort = abort
         self._deciding = threading.Lock()
         self._decided = False
         self._timer = threading.Timer(seconds, self._bite)
@@ -143,7 +123,7 @@ class _Watchdog:
 
     def _bite(self) -> None:
         if self._decide():
-            self._body.abort()
+            self._abort()
 
     def dismiss(self) -> bool:
         """Call it off. False where it is too late."""
@@ -155,6 +135,39 @@ class _Watchdog:
             first = not self._decided
             self._decided = True
             return first
+
+
+def bounded(extensions: Mapping[str, Any], seconds: float) -> AbstractContextManager[object]:
+    """Bound the reading inside, by breaking the connection when the time is up.
+
+    A blocking read cannot be bounded otherwise, once it has begun. A body without a connection (a
+    cassette's, a mock's) is not bounded, and does not block. `extensions` are the response's.
+    """
+    return _bounded(partial(_abort, extensions), seconds)
+
+
+@contextmanager
+def _bounded(abort: Callable[[], None], seconds: float) -> Generator[None]:
+    watchdog = _Watchdog(abort, seconds)
+    try:
+        yield
+    except Exception as exc:
+        if watchdog.dismiss():
+            raise
+        raise TimeoutError(f"the rest did not come within {seconds:g} s") from exc
+    except BaseException:
+        watchdog.dismiss()
+        raise
+    if not watchdog.dismiss():
+        raise TimeoutError(f"the rest did not come within {seconds:g} s")
+
+
+def _abort(extensions: Mapping[str, Any]) -> None:
+    """Break the connection of a response, by its extensions."""
+    if "usagestream_abort" in extensions:  # A replayed body's own way.
+        extensions["usagestream_abort"]()
+    elif "network_stream" in extensions:
+        _shut_down(extensions["network_stream"])
 
 
 def _shut_down(stream: Any) -> None:

@@ -26,12 +26,10 @@ __all__ = [
     "decoded",
     "filtered_categories",
     "mask",
-    "mask_tokens",
     "message_of",
     "retry_after",
 ]
 
-_TOKENS: Final = re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*")
 _PATIENCE: Final = re.compile(
     r"(?:retry after|try again in) (\d+(?:\.\d+)?) seconds?", re.IGNORECASE
 )
@@ -39,12 +37,7 @@ _PATIENCE: Final = re.compile(
 
 def mask(text: str, secrets: tuple[str, ...]) -> str:
     """Cover known secrets, and whatever looks like a token of Entra ID."""
-    return mask_tokens(Mask.of(secrets).text(text))
-
-
-def mask_tokens(text: str) -> str:
-    """Cover whatever looks like a token of Entra ID."""
-    return _TOKENS.sub("***", text)
+    return Mask.of(secrets).text(text)
 
 
 def decoded(text: str) -> Any:

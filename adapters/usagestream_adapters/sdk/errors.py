@@ -6,6 +6,7 @@ role with 401. So a rule may look at the status, the code and the text. Each say
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -29,10 +30,10 @@ from .error_body import (
     error_in,
     filtered_categories,
     mask,
-    mask_tokens,
     message_of,
     retry_after,
 )
+from .plain_text import text_of
 
 __all__ = ["REQUEST_ID_HEADERS", "mask", "translate"]
 
@@ -207,9 +208,8 @@ _RULES: Final = (
 def translate(exc: Exception, provider: str, secrets: tuple[str, ...]) -> Exception:
     """Give the error to raise for what the SDK raised; `exc` itself if it is not the SDK's.
 
-    `secrets` are masked in everything that is kept of the response.
+    `secrets` are masked in everything that is kept of the response. `exc` stays as it is.
     """
-    Mask.of(secrets).error(exc)
     from openai import APIConnectionError, APIStatusError, APITimeoutError, OpenAIError
 
     if isinstance(exc, APIStatusError):
@@ -239,21 +239,29 @@ def translate(exc: Exception, provider: str, secrets: tuple[str, ...]) -> Except
 
 
 def _refusal(response: Any, provider: str, secrets: tuple[str, ...]) -> ProviderError:
-    text = mask(response.text, secrets)
     # Decoded first: an escape may hide a secret from whoever reads the text.
-    body = Mask.of(secrets).value(decoded(mask_tokens(response.text)))
+    body = Mask.of(secrets).value(decoded(text_of(response)))
+    text = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False)
     error = error_in(body)
     code = code_of(error)
     status = response.status_code
     rule = next(rule for rule in _RULES if rule.fits(status, code, text.lower()))
     message = message_of(error, text)
+    advice = rule.advice
+    if response.next_request is not None:
+        where = response.next_request.url.copy_with(userinfo=b"", query=None)
+        message = f"it redirects to {mask(str(where), secrets)}."
+        advice = (
+            "Keys go to the address that they were given for and to no other: where that redirect "
+            "is right, set the address to it."
+        )
     categories = filtered_categories(error) if rule.error is ContentFilterError else {}
     found = ", ".join(f"{name} ({verdict})" for name, verdict in categories.items())
     label = f"{status} {code}" if code and code != str(status) else str(status)
     parts = [
         f"{provider} refused the request ({label}): {message}",
         found and f"Filtered: {found}.",
-        rule.advice,
+        advice,
     ]
     headers = response.headers
     refusal = rule.error(

@@ -84,8 +84,11 @@ def _named(where: Any) -> RefusedOption | None:
 
 
 def _blamed(text: str, echoes: Sequence[str]) -> RefusedOption | None:
+    said = text
     for echo in echoes:
         text = text.replace(echo, " ")
+    if not re.search(r"\w", text):
+        text = said  # nobody is refused with nothing but his own words: these are the server's too
     # A name has no space in it: quotation marks around several words are around somebody's words.
     text = _QUOTED.sub(" ", text).lower()
     if not _BLAMED.search(text) or _OTHER_OPTION.search(text):
@@ -94,9 +97,12 @@ def _blamed(text: str, echoes: Sequence[str]) -> RefusedOption | None:
 
 
 def _mentions(part: object) -> Iterator[str]:
-    """The texts of a conversation that mention an option by name."""
+    """The texts of a conversation that mention an option by name, among other words.
+
+    The name alone cannot be told from what the server itself has to say.
+    """
     if isinstance(part, str):
-        if "stream_options" in part or "include_usage" in part:
+        if ("stream_options" in part or "include_usage" in part) and len(part.split()) > 1:
             yield part
     elif isinstance(part, dict):
         for each in part.values():

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from usagestream_core.adapter import Decoder, Head, Target
-from usagestream_core.errors import ProviderError
+from usagestream_core.errors import ProviderError, StreamFailedError
 from usagestream_core.estimates.estimate import TokenCounter, as_messages
 from usagestream_core.record import Api, Outcome, UsageRequest
 from usagestream_core.records.outbox import Outbox
@@ -24,6 +24,7 @@ from ..sdk.bodies import head_of
 from ..sdk.errors import translate
 from ..wire.document import ChatDocument, ResponsesDocument
 from ..wire.responses import ResponsesDecoder
+from ..wire.sse import MAX_EVENT_BYTES
 from .body import body_of_kind, plain_bytes
 from .events import NULL_USAGE, EventSplitter, without_usage
 from .place import deployment_in, host, provider_of
@@ -84,6 +85,15 @@ class Facts:
         )
 
 
+def _unreadable(exc: Exception) -> StreamFailedError:
+    """What the SDK raised over an event. Its text may be the conversation's, and is not kept."""
+    code = getattr(exc, "code", None)
+    return StreamFailedError(
+        f"The openai SDK could not read what the provider sent: {type(exc).__name__}.",
+        code=None if code is None else str(code),
+    )
+
+
 class TrackedCall:
     """Watches the bytes of one call go by. Never raises what is wrong with them.
 
@@ -105,6 +115,7 @@ class TrackedCall:
         self._splitter = EventSplitter()
         self._waiting: deque[bytes] = deque()
         self._document: list[bytes] = []
+        self._document_bytes = 0
         self._unpack: Callable[[bytes], bytes] = bytes
         self._skim: Callable[[bytes], bool] | None = None
         self.hides_usage = hides_usage
@@ -137,8 +148,7 @@ class TrackedCall:
         if not response.is_stream_consumed:
             self._unpack = partial(plain_bytes, response)
             return True
-        self._life.feed(response.content)
-        self.ended()
+        self._look_at(response.content)
         return False
 
     @property
@@ -160,7 +170,7 @@ class TrackedCall:
         Gives what the caller is to get, or `None` where `pieces` has to be asked.
         """
         skim = self._skim
-        if skim is None or self._splitter.held or not skim(data):
+        if skim is None or not self._splitter.is_between or not skim(data):
             return None
         return data.replace(NULL_USAGE, b"") if self.hides_usage else data
 
@@ -171,12 +181,18 @@ class TrackedCall:
         """
         if not self._facts.is_stream:
             if data is not None:
-                self._document.append(data)
+                self._document_bytes += len(data)
+                if self._document_bytes <= MAX_EVENT_BYTES:
+                    self._document.append(data)
+                else:
+                    self._document.clear()
                 yield data
         else:
             splitter = self._splitter
             waiting = self._waiting
             waiting += splitter.close() if data is None else splitter.feed(data)
+            if splitter.passed:
+                yield from self._passed_over(splitter)
             while waiting:
                 event = waiting.popleft()
                 if self._life.owes_record:
@@ -185,6 +201,15 @@ class TrackedCall:
                 if shown:
                     yield shown
 
+    def _passed_over(self, splitter: EventSplitter) -> Iterator[bytes]:
+        """Give on what there is of an event that is too long to be looked at."""
+        passed, splitter.passed = splitter.passed, []
+        if self._life.owes_record:
+            self._life.meter.pass_over(
+                f"an event was longer than {MAX_EVENT_BYTES} bytes, and was not looked at"
+            )
+        yield from passed
+
     def _note(self, data: bytes) -> None:
         self._life.feed(data)
         if self._life.meter.over:
@@ -192,11 +217,25 @@ class TrackedCall:
 
     def ended(self) -> None:
         """The body was read to its end."""
-        if self._document and self._life.owes_record:
-            self._note(self._unpack(b"".join(self._document)))
-        if self._life.owes_record:
+        if self._document_bytes:
+            whole = self._document_bytes <= MAX_EVENT_BYTES
+            self._look_at(self._unpack(b"".join(self._document)) if whole else None)
+        elif self._life.owes_record:
             self._life.end()
             self._settle_end()
+
+    def _look_at(self, document: bytes | None) -> None:
+        """Take an answer that is whole, unless it is too long; `None` for one that was not kept."""
+        life = self._life
+        if document is not None and len(document) <= MAX_EVENT_BYTES:
+            if life.owes_record:
+                life.feed(document)
+                life.end()
+                self._settle_end()
+        else:
+            most = f"longer than {MAX_EVENT_BYTES} bytes"
+            life.meter.pass_over(f"the answer was {most}, and was not looked at")
+            life.settle(Outcome.COMPLETED)
 
     def _settle_end(self) -> None:
         self._skim = None
@@ -206,17 +245,46 @@ class TrackedCall:
         """The interpreter ends while the caller still has the response, or waits for it."""
         self.left(Outcome.ABANDONED, reason="exit")
 
+    @property
+    def is_failing(self) -> bool:
+        """The provider has reported a failure, and may say more of it in what was not read."""
+        return self._life.owes_record and self._life.meter.failing is not None
+
+    def heard(self, data: bytes | None) -> None:
+        """Take bytes that the caller will not get, or `None` for their end."""
+        for _ in self.pieces(data):
+            pass
+        if data is None:
+            self.ended()
+
     def left(
-        self, outcome: Outcome, exc: BaseException | None = None, *, reason: str | None = None
+        self,
+        outcome: Outcome,
+        exc: BaseException | None = None,
+        *,
+        reason: str | None = None,
+        unread: Exception | None = None,
     ) -> None:
-        """The caller wants no more. The answer may have been given all the same."""
+        """The caller wants no more. The answer may have been given all the same.
+
+        `unread` is what the SDK raised over what it was given, if that is why.
+        """
         life = self._life
         if not life.owes_record:
             return
         outcome = life.left_with(exc, otherwise=outcome)
+        failing = life.meter.failing is not None or unread is not None
         self._skim = None
         life.take_rest((b"", *self._waiting))  # the first for what was skimmed
-        life.settle(outcome, exc, reason=reason)
+        if failing:
+            # What the caller was shown was a failure, whatever came after it.
+            unreadable = None if unread is None else _unreadable(unread)
+            life.end(unreadable)
+            if unreadable is not None and life.meter.failure is None:
+                life.meter.fail(unreadable)
+            self._settle_end()
+        else:
+            life.settle(outcome, exc, reason=reason)
 
     def refused(self, exc: BaseException) -> None:
         """The call has failed before there was a body to read."""

@@ -15,6 +15,7 @@ from usagestream_core.records.outbox import Outbox
 from usagestream_core.streams.meter import checked_tags
 
 from ..sdk.addresses import secrets_in_address
+from ..sdk.plain_text import text_of
 from ..sdk.usage_option import refused_option
 from .ask import NOT_TO_ASK, Asking, body_of
 from .call import Facts, TrackedCall
@@ -133,7 +134,7 @@ class Tracker:
         conversation = body_of(opening.options).get("messages")
         if not opening.asks_more:
             return False
-        if refused_option(exc.status_code, exc.response.text, conversation) is None:
+        if refused_option(exc.status_code, text_of(exc.response), conversation) is None:
             return False
         self._asking.refused(opening.place)
         opening.call.hides_usage = False

@@ -9,6 +9,8 @@ from typing import Any, Final
 
 from jiter import from_json
 
+from ..wire.sse import MAX_EVENT_BYTES
+
 __all__ = ["NULL_USAGE", "EventSplitter", "without_usage"]
 
 NULL_USAGE: Final = b',"usage":null'
@@ -19,21 +21,38 @@ _ANY_NULL_USAGE: Final = re.compile(rb',\s*"usage"\s*:\s*null|"usage"\s*:\s*null
 
 
 class EventSplitter:
-    """Cuts bytes after each blank line. The pieces put together are what was fed."""
+    """Cuts bytes after each blank line. The pieces put together are what was fed.
 
-    def __init__(self) -> None:
-        self.held: list[bytes] = []
+    An event longer than `most` bytes is not kept: what there is of it is in `passed`, to be given
+    on before what `feed` returns, until it ends.
+    """
+
+    def __init__(self, most: int = MAX_EVENT_BYTES) -> None:
+        self._most = most
+        self.held = bytearray()
         """The beginning of an event that is not complete."""
+        self.passed: list[bytes] = []
+        self._passing: bytes | None = None
+        """The last bytes of an event that is too long, in which its end may begin."""
+
+    @property
+    def is_between(self) -> bool:
+        """Whether what comes next is the beginning of an event."""
+        return not self.held and self._passing is None
 
     def feed(self, data: bytes) -> list[bytes]:
         """Take the next bytes; give the events they complete, each with its blank line."""
-        if self.held:
+        if self._passing is not None:
+            data = self._pass(self._passing, data)
+        elif self.held:
             # Joined only where that may complete an event: on every read it would be quadratic.
-            if not _BLANK_LINE.search(self.held[-1][-2:] + data):
-                self.held.append(data)
+            if not _BLANK_LINE.search(bytes(self.held[-2:]) + data):
+                self.held += data
+                if len(self.held) > self._most:
+                    self._pass(b"", self._take())
                 return []
-            data = b"".join([*self.held, data])
-            self.held.clear()
+            self.held += data
+            data = self._take()
         if data[-2:] == b"\n\n" and data.find(b"\n\n") == len(data) - 2 and b"\r" not in data:
             return [data]  # as a body mostly comes
         events: list[bytes] = []
@@ -41,14 +60,29 @@ class EventSplitter:
         for blank in _BLANK_LINE.finditer(data):
             events.append(data[start : blank.end()])
             start = blank.end()
-        if start < len(data):
-            self.held.append(data[start:])
+        self.held += data[start:]
         return events
 
     def close(self) -> list[bytes]:
         """Give what no blank line followed."""
-        rest, self.held = b"".join(self.held), []
+        rest = self._take()
         return [rest] if rest else []
+
+    def _take(self) -> bytes:
+        taken = bytes(self.held)
+        self.held = bytearray()
+        return taken
+
+    def _pass(self, before: bytes, data: bytes) -> bytes:
+        """Pass on what is of an event that is too long; give what follows it."""
+        end = _BLANK_LINE.search(before + data)
+        if end is None:
+            self._passing = (before + data[-2:])[-2:]
+            self.passed.append(data)
+            return b""
+        self._passing = None
+        self.passed.append(data[: end.end() - len(before)])
+        return data[end.end() - len(before) :]
 
 
 def without_usage(event: bytes) -> bytes:

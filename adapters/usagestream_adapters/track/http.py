@@ -6,11 +6,10 @@
 
 from __future__ import annotations
 
-import functools
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
-from ..sdk.http_library import library_type
+from ..sdk.borrowed import Borrowed, borrow
 
 if TYPE_CHECKING:
     from .call import TrackedCall
@@ -25,35 +24,15 @@ def metered(inner: Any) -> Any:
     """Make an HTTP client of the same library that uses all of `inner`, and owns nothing."""
     if is_metered(inner):
         return inner
-    return _kind(library_type(type(inner)))(inner)
+    return borrow(inner, _Sending, _AsyncSending)
 
 
 def is_metered(http_client: object) -> bool:
     """Whether `metered` made this."""
-    return isinstance(http_client, _Borrowed)
+    return isinstance(http_client, _Sending | _AsyncSending)
 
 
-@functools.cache
-def _kind(base: type) -> type:
-    if base.__name__ == "AsyncClient":
-        return type("MeteredAsyncClient", (_AsyncSending, base), {})
-    return type("MeteredClient", (_Sending, base), {})
-
-
-class _Borrowed:
-    """State is read from the borrowed client, by name, so that there is one of each thing."""
-
-    def __init__(self, inner: Any) -> None:
-        self._borrowed = inner
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._borrowed, name)
-
-    def build_request(self, *args: Any, **kwargs: Any) -> Any:
-        return self._borrowed.build_request(*args, **kwargs)
-
-
-class _Sending(_Borrowed):
+class _Sending(Borrowed):
     def send(self, request: Any, **how: Any) -> Any:
         response = self._borrowed.send(request, **how)
         call = current_call.get()
@@ -65,7 +44,7 @@ class _Sending(_Borrowed):
         self._borrowed.close()
 
 
-class _AsyncSending(_Borrowed):
+class _AsyncSending(Borrowed):
     async def send(self, request: Any, **how: Any) -> Any:
         response = await self._borrowed.send(request, **how)
         call = current_call.get()

@@ -44,6 +44,7 @@ class ResponsesDecoder(SseDecoder):
         self._calls: dict[Any, int] = {}
         self._sent_something = False
         self._error: StreamFailedError | None = None
+        """What was said of a failure until now."""
 
     def frame(self, frame: dict[str, Any], kind: bytes | None, out: list[Chunk | Report]) -> None:
         """Decode one event."""
@@ -60,17 +61,13 @@ class ResponsesDecoder(SseDecoder):
             self._said(Chunk(refusal=_text(frame), raw=frame), out)
         elif event in ("response.output_item.added", "response.output_item.done"):
             out.append(Chunk(tool_calls=self._call_begun(frame), raw=frame))
-        elif event == "error" or "error" in frame:
+        elif event == "error" or kind == b"error" or frame.get("error"):
             # What failed is said again, with the usage, in an event of its own: if it comes.
-            self._error = failure_in(frame, b"error")
+            self._error = _better(self._error, failure_in(frame, b"error"))
+            out.append(Report(**_usage(frame), annotation=frame, failing=self._error))
         else:
-            out.append(Report(**_about(frame.get("response")), annotation=frame))
-
-    def close(self) -> list[Chunk | Report]:
-        """The body has ended."""
-        out = super().close()
-        error, self._error = self._error, None
-        return out if error is None else [*out, Report(failure=error)]
+            response = frame.get("response")
+            out.append(Report(**_about(response), **_usage(response, frame), annotation=frame))
 
     def document(self, document: dict[str, Any], out: list[Chunk | Report]) -> None:
         """Only what is said of the whole: no part of an answer comes from what is no stream."""
@@ -115,27 +112,44 @@ class ResponsesDecoder(SseDecoder):
         return ToolCallDelta(index=self._index(frame), arguments=_text(frame))
 
     def _index(self, frame: dict[str, Any]) -> int:
-        return self._calls.setdefault(str(frame.get("output_index")), len(self._calls))
+        """Which call an event belongs to: by its place, its id, or else the last one."""
+        place = frame.get("output_index")
+        if place is None:
+            place = frame.get("item_id") or _object(frame, "item").get("id")
+        if place is None and self._calls:
+            return len(self._calls) - 1
+        return self._calls.setdefault(str(place), len(self._calls))
 
     def _ended(self, frame: dict[str, Any], out: list[Chunk | Report]) -> None:
         response = frame.get("response")
         if type(response) is not dict:
             response = {}
         event = frame["type"]
-        report = Report(**_about(response), **_usage(response), annotation=frame)
+        report = Report(**_about(response), **_usage(response, frame), annotation=frame)
         if report.counts and self._sent_something and not any(report.counts.values()):
             # Recorded: an `incomplete` that sent text and reports zeros (WIRE §4).
             report.counts = None
             report.anomaly = "usage is all zeros, and something was sent"
         if event == "response.failed":
-            error = self._error or failure_in(response, None)
-            message = "The provider reported that the response failed."
-            report.failure = error or StreamFailedError(message, body=response)
-            self._error = None
+            error = _better(self._error, failure_in(response, None))
+            if error is not None and error.code is not None:
+                report.failure = error
+            else:  # Recorded: the reason comes in an error event of its own (WIRE §4).
+                message = "The provider reported that the response failed."
+                self._error = report.failing = error or StreamFailedError(message, body=response)
         else:
             out.append(Chunk(finish_reason=_finish(event, response), raw=frame))
             report.done = True
         out.append(report)
+
+
+def _better(
+    first: StreamFailedError | None, second: StreamFailedError | None
+) -> StreamFailedError | None:
+    """Which of two says more of one failure: the one with a code, or with a message of its own."""
+    if first is None or (second is not None and first.code is None):
+        return second or first
+    return first
 
 
 def _text(frame: dict[str, Any]) -> str:
@@ -161,10 +175,14 @@ def _about(response: Any) -> dict[str, Any]:
     }
 
 
-def _usage(response: dict[str, Any]) -> dict[str, Any]:
-    """The counts and the object they are in, as fields of a report; none where it is null."""
-    usage = response.get("usage")
-    if type(usage) is not dict:
+def _usage(*places: Any) -> dict[str, Any]:
+    """The counts and the object they are in, as fields of a report: from the first that has them.
+
+    Some servers put the usage beside the response, or send it before the end.
+    """
+    found = (place.get("usage") for place in places if type(place) is dict)
+    usage = next((each for each in found if type(each) is dict and each), None)
+    if usage is None:
         return {}
     odd: list[str] = []
     counts = read_response_counts(usage, odd)

@@ -45,8 +45,7 @@ class SseDecoder:
     def __init__(self, head: Head, *, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
         self._head = head
         self._max_event_bytes = max_event_bytes
-        self._held: list[bytes] = []
-        self._held_bytes = 0
+        self._held = bytearray()
         self._after_cr = False
         self._begun = False
         self._at_end = False
@@ -100,9 +99,8 @@ class SseDecoder:
 
     def _hold(self, data: bytes, out: list[Chunk | Report]) -> None:
         """Keep the beginning of an event, or more of it."""
-        self._held.append(data)
-        self._held_bytes += len(data)
-        if self._held_bytes > self._max_event_bytes:
+        self._held += data
+        if len(self._held) > self._max_event_bytes:
             out.append(Report(failure=EventTooLargeError(self._max_event_bytes)))
 
     def _joined(self, data: bytes, out: list[Chunk | Report]) -> bytes:
@@ -110,13 +108,12 @@ class SseDecoder:
 
         Joining on every read would take quadratic time.
         """
-        if not (b"\n\n" in data or (data[:1] == b"\n" and self._held[-1][-1:] == b"\n")):
+        if not (b"\n\n" in data or (data[:1] == b"\n" and self._held.endswith(b"\n"))):
             if data:
                 self._hold(data, out)
             return b""
-        data = b"".join([*self._held, data])
+        data = bytes(self._held + data)
         self._held.clear()
-        self._held_bytes = 0
         return data
 
     def _event(self, lines: list[bytes], out: list[Chunk | Report]) -> None:
@@ -225,7 +222,8 @@ def failure_in(frame: dict[str, Any], kind: bytes | None) -> StreamFailedError |
         return None
     code = message = None
     if isinstance(error, dict):
-        code = error.get("code") or error.get("type")
+        kind_of_error = error.get("type")
+        code = error.get("code") or (kind_of_error if kind_of_error != "error" else None)
         message = error.get("message")
     text = message or (error if isinstance(error, str) else json.dumps(error)[:_EXCERPT])
     return StreamFailedError(

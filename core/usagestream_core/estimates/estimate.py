@@ -120,6 +120,9 @@ def _hides_output(model: str, params: Mapping[str, Any]) -> bool:
     """Whether the model may write what a stream does not show: reasoning, audio."""
     modalities = params.get("modalities") or ()
     effort = params.get("reasoning_effort")
+    reasoning = params.get("reasoning")
+    if isinstance(reasoning, Mapping):
+        effort = cast("Mapping[str, Any]", reasoning).get("effort", effort)
     return (
         _HIDES.match(model) is not None
         or "audio" in modalities
@@ -128,9 +131,9 @@ def _hides_output(model: str, params: Mapping[str, Any]) -> bool:
 
 
 def as_messages(params: Mapping[str, Any]) -> list[Any]:
-    """Give what a response is made of as chat messages: for an estimate of its input."""
+    """Give what a response is made of, as chat gives its messages: for an estimate of its input."""
     said = params.get("input")
-    messages: list[Any] = [*said] if isinstance(said, list) else []
+    messages: list[Any] = [*said] if isinstance(said, list | tuple) else []
     if isinstance(said, str):
         messages.append({"role": "user", "content": said})
     if params.get("instructions"):

@@ -2,7 +2,8 @@
 
 Three tokens for each message beside its role, name and content, three more before the answer. The
 recipe covers chat messages and the functions among the tools; what else a request carries is named
-by nobody, so that the count says whether it may have missed something.
+by nobody, so that the count says whether it may have missed something. The Responses API is counted
+by the same rules: its items as the messages that they stand for.
 """
 
 # A request's parameters are the caller's own and have no static type here.
@@ -33,23 +34,30 @@ _UNCOUNTED: Final = (
     "response_format",
     "web_search_options",
     "data_sources",
+    "prompt",
+    "previous_response_id",
+    "conversation",
 )
-"""Parameters that put text of the provider's own before the model."""
+"""Parameters that put text of the provider's own before the model, or text that it has kept."""
+_CALLS: Final = ("function_call", "custom_tool_call")
+_OUTPUTS: Final = ("function_call_output", "custom_tool_call_output")
 
 
 def count_prompt(params: Mapping[str, Any], model: str, count: Count) -> tuple[int, bool]:
     """Tokens of the prompt, and whether that is a lower bound."""
     prompt = _Prompt(model, count)
     for message in _items(params.get("messages")):
-        prompt.message(_mapping(message))
+        prompt.item(_mapping(message))
     prompt.tokens += _BEFORE_ANSWER - (1 if _REASONS.match(model) else 0)
     for tool in _items(params.get("tools")):
-        prompt.function(_mapping(_mapping(tool).get("function")))
+        described = _mapping(tool)  # by Responses beside the type, by chat in an object of its own
+        prompt.function(_mapping(described.get("function", described)))
     for function in _items(params.get("functions")):
         prompt.function(_mapping(function))
     if prompt.functions:
         prompt.tokens += 12
-    missed = prompt.missed or any(params.get(name) for name in _UNCOUNTED)
+    format_kind = _mapping(_mapping(params.get("text")).get("format")).get("type", "text")
+    missed = prompt.missed or any(params.get(name) for name in _UNCOUNTED) or format_kind != "text"
     return prompt.tokens, missed
 
 
@@ -61,6 +69,18 @@ class _Prompt:
         self.tokens = 0
         self.functions = 0
         self.missed = False
+
+    def item(self, item: Mapping[str, Any]) -> None:
+        """One message; or one item of a response's input, which may be no message."""
+        kind = item.get("type", "message")
+        if kind in _CALLS:
+            self.message({"role": "assistant", "tool_calls": [{"function": item}]})
+        elif kind in _OUTPUTS:
+            self.message({"role": "tool", "content": item.get("output")})
+        elif kind == "message":
+            self.message(item)
+        else:
+            self.missed = True
 
     def message(self, message: Mapping[str, Any]) -> None:
         self.tokens += _PER_MESSAGE + self._text(message.get("role"))
@@ -87,9 +107,17 @@ class _Prompt:
                 self.tokens += self._count(text)
                 continue
             self.missed = True
-            image = _mapping(part.get("image_url"))
-            if isinstance(image.get("url"), str):
-                self.tokens += image_tokens(image["url"], str(image.get("detail")), self._model)
+            self._image(part)
+
+    def _image(self, part: Mapping[str, Any]) -> None:
+        """A part that is an image: by chat with an object for its address, by Responses with it."""
+        image = part.get("image_url")
+        described = _mapping(image) or {"url": image, "detail": part.get("detail")}
+        url = described.get("url")
+        if not isinstance(url, str) and part.get("type") == "input_image":
+            url = ""  # a file that the provider has
+        if isinstance(url, str):
+            self.tokens += image_tokens(url, str(described.get("detail")), self._model)
 
     def function(self, function: Mapping[str, Any]) -> None:
         """One function among the tools; nothing for a tool that is none."""

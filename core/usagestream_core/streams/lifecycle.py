@@ -15,6 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import (
+    StreamError,
     StreamInterruptedError,
     StreamNotEndedError,
     StreamTruncatedError,
@@ -162,7 +163,7 @@ class Lifecycle:
         assert decoder is not None, "a body without a response"
         return self.meter.take(decoder.feed(data), time.monotonic())
 
-    def end(self, interruption: StreamInterruptedError | None = None) -> list[Chunk]:
+    def end(self, interruption: StreamError | None = None) -> list[Chunk]:
         """The body has ended, in good order or not. Gives the chunks that were held back."""
         decoder = self._decoder
         assert decoder is not None, "a body without a response"

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Call", "Meter", "checked_tags"]
 
+_ZEROS: Final = "usage is all zeros, and something was sent"
+_MOST_ANOMALIES: Final = 10
+"""Anomalies that are kept: the first ones, and one more, the last."""
 _MOST_ANNOTATIONS: Final = 1_000
 """Frames without a chunk that are kept for the next one; of more, the last."""
 
@@ -92,6 +95,7 @@ class Meter:
         self._wire_usage: dict[str, Any] | None = None
         self._wire_frame: dict[str, Any] = {}
         self._anomalies: tuple[str, ...] = ()
+        self._passed_over = False
         self._annotations: list[dict[str, Any]] = []
         self._response_id: str | None = None
         self._model: str | None = None
@@ -111,6 +115,8 @@ class Meter:
         """The provider has said everything; what is left of the body is of no interest."""
         self.failure: StreamError | None = None
         """Why the stream ended badly; set when `over` is, and without its record until then."""
+        self.failing: StreamError | None = None
+        """Why it is about to end badly, unless what comes next says it better."""
 
     def start(self, now: float, started_at: datetime) -> None:
         """The request is about to be sent."""
@@ -130,9 +136,8 @@ class Meter:
     def usage(self) -> Usage:
         """What was reported until now."""
         counts = self._reported()
-        if not counts:
-            return Usage()
-        return Usage.model_validate({**counts, "source": UsageSource.REPORTED})
+        source = UsageSource.REPORTED if counts else UsageSource.UNKNOWN
+        return self._noted(Usage.model_validate({**counts, "source": source}))
 
     def _reported(self) -> dict[str, int]:
         return self._counts or (not self._said and self._zeros) or {}
@@ -184,7 +189,9 @@ class Meter:
         chunks = self.take(items, now)
         if self.over:
             return chunks
-        if interruption is not None:
+        if self.failing is not None:
+            self.fail(self.failing)
+        elif interruption is not None:
             self.fail(interruption)
         elif self.answer_ended():
             chunks.append(self._last_chunk())
@@ -202,11 +209,19 @@ class Meter:
         """End the account because the stream cannot go on."""
         self.over = True
         self.failure = failure
+        self._mask.error(failure)
+
+    @property
+    def _mask(self) -> Mask:
         try:
-            mask = Mask.of(self._call.secrets())
+            return Mask.of(self._call.secrets())
         except Exception:  # noqa: BLE001 - said when the record is made
-            mask = Mask.of_everything()
-        mask.error(failure)
+            return Mask.of_everything()
+
+    def pass_over(self, anomaly: str) -> None:
+        """Part of the body was not looked at: what is counted may be too low."""
+        self._passed_over = True
+        self._anomaly(anomaly)
 
     def record(
         self,
@@ -228,9 +243,9 @@ class Meter:
         parts.add("response_id", lambda: mask.value(self._response_id))
         parts.add("service_tier", lambda: mask.value(self._service_tier))
         parts.add("error", lambda: None if error is None else _recorded(error, head, mask))
-        parts.add("usage", lambda: self._final_usage(outcome), lambda: self.usage)
+        usage = parts.add("usage", lambda: self._final_usage(outcome), lambda: self.usage)
         parts.add("wire_usage", lambda: mask.value(self._wire_usage))
-        parts.add("anomalies", self._all_anomalies)
+        parts.add("anomalies", lambda: (usage or Usage()).anomalies())
         first = self._first_chunk
         return parts.record(
             api=call.api,
@@ -265,7 +280,10 @@ class Meter:
         return len(finished) >= self._call.choices and self._writers.keys() <= finished
 
     def _final_usage(self, outcome: Outcome) -> Usage:
-        return self._final or self._estimate(outcome) or self.usage
+        if self._final is not None:
+            return self._final
+        estimated = self._estimate(outcome)
+        return self.usage if estimated is None else self._noted(estimated)
 
     def _estimate(self, outcome: Outcome) -> Usage | None:
         """Fill in what was not reported; `None` where there is nothing to go by.
@@ -275,7 +293,7 @@ class Meter:
         """
         if self._counter is None or self._head is None:
             return None
-        if outcome is Outcome.FAILED and not self._chunk_count:
+        if not self._chunk_count and (outcome is Outcome.FAILED or self._passed_over):
             return None
         return estimate(
             self._reported(),
@@ -324,8 +342,7 @@ class Meter:
         self._service_tier = report.service_tier or self._service_tier
         frame = report.annotation
         if report.anomaly is not None:
-            if report.anomaly not in self._anomalies:
-                self._anomalies += (report.anomaly,)
+            self._anomaly(report.anomaly)
             self._wire_usage = _writable(report.wire_usage)
         if report.counts and not any(report.counts.values()):
             # Many servers send zeros until they know, or again once they do: WIRE §5.
@@ -341,13 +358,27 @@ class Meter:
         if frame:
             self._annotations.append(frame)
             del self._annotations[:-_MOST_ANNOTATIONS]
+        self.failing = report.failing or self.failing
         if report.failure is not None:
             self.fail(report.failure)
 
-    def _all_anomalies(self) -> tuple[str, ...]:
-        if self._zeros is None or not self._said:
-            return self._anomalies
-        return (*self._anomalies, "usage is all zeros, and something was sent")
+    def _anomaly(self, anomaly: str) -> None:
+        if anomaly not in self._anomalies:
+            found = (*self._anomalies, anomaly)
+            self._anomalies = found[:_MOST_ANOMALIES] + found[_MOST_ANOMALIES:][-1:]
+
+    def _noted(self, usage: Usage) -> Usage:
+        """The same usage, with what was reported oddly."""
+        odd = self._anomalies
+        if self._zeros is not None and self._said:
+            odd += (_ZEROS,)
+        if not odd:
+            return usage
+        mask = self._mask
+        noted: dict[str, Any] = {"odd": tuple(map(mask.text, odd))}
+        if usage.source is UsageSource.ESTIMATED and self._passed_over:
+            noted["lower_bound"] = True
+        return usage.model_copy(update=noted)
 
     def _last_chunk(self) -> Chunk:
         self.over = True

@@ -36,15 +36,20 @@ class Parts:
             self._fail(name, exc)
             return otherwise
 
-    def add(self, name: str, *ways: Callable[[], Any]) -> None:
-        """Make a field, in the first way that works; where none does, it keeps its default."""
+    def add(self, name: str, *ways: Callable[[], Any]) -> Any:
+        """Make a field, in the first way that works; where none does, it keeps its default.
+
+        Gives what was made; `None` where nothing was.
+        """
         for make in ways:
             try:
-                self._made[name] = make()
+                made = make()
             except Exception as exc:  # noqa: BLE001 - logged there
                 self._fail(name, exc)
             else:
-                return
+                self._made[name] = made
+                return made
+        return None
 
     def _fail(self, name: str, exc: Exception) -> None:
         if name not in self.failed:

@@ -124,11 +124,14 @@ def _settled(record: UsageRecord, found: Retrieved) -> UsageRecord:
         "service_tier": report.service_tier or record.service_tier,
         "recovered": True,
     }
-    if report.anomaly is not None:
-        update["anomalies"] = (*record.anomalies, report.anomaly)
     if report.wire_usage is not None:
         update["wire_usage"] = report.wire_usage
+    usage = record.usage
+    odd = usage.odd
     if report.counts:
-        counts = {**report.counts, "source": UsageSource.REPORTED}
-        update["usage"] = Usage.model_validate(counts)
+        usage = Usage.model_validate({**report.counts, "source": UsageSource.REPORTED})
+    if report.anomaly is not None:
+        odd = (*(odd or ()), report.anomaly)
+    update["usage"] = usage = usage.model_copy(update={"odd": odd})
+    update["anomalies"] = usage.anomalies()
     return record.model_copy(update=update)

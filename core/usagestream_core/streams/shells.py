@@ -68,7 +68,8 @@ class SyncStream(_Held, UsageStream):
                 self._open()
             state.await_more()
             try:
-                data = next(self._bytes, None)
+                failing = state.is_failing
+                data = self._heard_out() if failing else next(self._bytes, None)
             except Exception as exc:  # noqa: BLE001 - only the transport runs here
                 state.broke(exc)
             except BaseException as exc:
@@ -84,6 +85,10 @@ class SyncStream(_Held, UsageStream):
         if state.closed:
             self._release()
         return chunk
+
+    def _heard_out(self) -> bytes | None:
+        with self._state.last_words(self._body):
+            return next(self._bytes, None)
 
     def __enter__(self) -> Self:
         if not self._state.asked and not self._state.closed:
@@ -212,7 +217,9 @@ class AsyncStream(_Held, AsyncUsageStream):
                 await self._open()
             state.await_more()
             try:
-                data = await self._bytes.__anext__()  # anext() with a default takes a step more
+                # anext() with a default takes a step more
+                failing = state.is_failing
+                data = await (self._heard_out() if failing else self._bytes.__anext__())
             except StopAsyncIteration:
                 state.receive(None)
             except Exception as exc:  # noqa: BLE001 - only the transport runs here
@@ -230,6 +237,10 @@ class AsyncStream(_Held, AsyncUsageStream):
         if state.closed:
             await self._release()
         return chunk
+
+    async def _heard_out(self) -> bytes:
+        with self._state.last_words(self._body):
+            return await self._bytes.__anext__()
 
     async def __aenter__(self) -> Self:
         if not self._state.asked and not self._state.closed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -80,6 +81,7 @@ class StreamState:
         """The consumer gets nothing more."""
         self.busy = False
         """Somebody waits for the next bytes."""
+        self._failing_since: float | None = None
 
     def ask(self, holder: Leavable) -> None:
         """The request is about to be sent. Raises `ClientClosedError` where it cannot be."""
@@ -102,6 +104,18 @@ class StreamState:
         chunks = self.life.end() if data is None else self.life.feed(data)
         chunks.reverse()
         self.ready = self.life.pending = chunks
+
+    @property
+    def is_failing(self) -> bool:
+        """The provider has reported a failure, and may say more of it in what comes next."""
+        return self.life.meter.failing is not None
+
+    def last_words(self, body: object) -> AbstractContextManager[object]:
+        """Bound the wait for what more is said of a failure, over all reads."""
+        now = time.monotonic()
+        self._failing_since = self._failing_since or now
+        left = self._failing_since + self.policy.rest_timeout - now
+        return bounded(body, max(left, 0.0))
 
     def broke(self, exc: Exception) -> None:
         """The transport broke while the next bytes were awaited."""

@@ -1,0 +1,371 @@
+"""What a stream says comes out alike in all four ways to read it: two clients, and two tracked."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from typing import Any
+
+import openai
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests._support import four_ways
+from tests._support.chat import DONE, USAGE, body, choice, frame
+from tests._support.chat import event as chat_event
+from tests._support.four_ways import WAYS, Way, event
+from tests._support.sdk_http import client_of, streamed
+
+from usagestream import Outcome, UsageRecord, UsageSource, track
+
+CREATED = event({"type": "response.created", "response": {"id": "resp_1", "model": "m"}})
+TEXT = event({"type": "response.output_text.delta", "output_index": 0, "delta": "two words"})
+COUNTS = {"input_tokens": 9, "output_tokens": 3, "total_tokens": 12}
+HI = frame(choice(content="Hi"))
+STOP = frame(choice(finish="stop"))
+
+
+@pytest.fixture(params=WAYS)
+def way(request: pytest.FixtureRequest) -> Way:
+    """Each in turn."""
+    return Way(request.param)
+
+
+def last(kind: str, **response: Any) -> bytes:
+    """The event that ends a response."""
+    return event({"type": f"response.{kind}", "response": {"id": "resp_1", **response}})
+
+
+def error(code: str | None, **more: Any) -> bytes:
+    """An event that is an error."""
+    return event({"type": "error", "error": {"code": code, "message": "No."}, **more})
+
+
+def joined(reads: list[bytes]) -> list[bytes]:
+    """The same body in one read."""
+    return [b"".join(reads)]
+
+
+def reported(record: UsageRecord) -> dict[str, int]:
+    """The counts that the provider reported, and no others."""
+    assert record.usage.source is UsageSource.REPORTED
+    return record.usage.model_dump(exclude_none=True, include={*COUNTS})
+
+
+def failed_with(record: UsageRecord) -> str | None:
+    """The code of a stream that failed."""
+    assert record.outcome is Outcome.FAILED
+    assert record.error is not None
+    assert record.error.type == "StreamFailedError"
+    return record.error.code
+
+
+split = pytest.mark.parametrize("reads", [list, joined], ids=["each event", "one read"])
+Reads = Callable[[list[bytes]], list[bytes]]
+
+
+@split
+def test_an_error_that_is_said_twice(way: Way, reads: Reads) -> None:
+    """The reader may leave at the first word of it: what follows is still heard."""
+    record = way.read("responses", reads([CREATED, error("quota"), last("failed", usage=COUNTS)]))
+    assert failed_with(record) == "quota"
+    assert reported(record) == COUNTS
+
+
+@split
+def test_an_error_that_is_said_once(way: Way, reads: Reads) -> None:
+    """Where nothing had come, nothing is estimated."""
+    record = way.read("responses", reads([CREATED, error("quota")]))
+    assert (failed_with(record), record.usage.source) == ("quota", UsageSource.UNKNOWN)
+
+
+@pytest.mark.parametrize("told", [None, {}, {"code": None, "message": "Sorry."}])
+@split
+def test_a_better_reason_that_comes_later(way: Way, reads: Reads, told: Any) -> None:
+    """It is kept, and the usage that came before it is too."""
+    failed = last("failed", error=told, usage=COUNTS)
+    record = way.read("responses", reads([CREATED, TEXT, failed, error("policy")]))
+    assert (failed_with(record), reported(record)) == ("policy", COUNTS)
+
+
+@pytest.mark.parametrize("second", [error(None), error("other"), b""])
+def test_a_good_reason_stays(way: Way, second: bytes) -> None:
+    """What comes after says less, or nothing new."""
+    failed = last("failed", error={"code": "policy", "message": "No."}, usage=COUNTS)
+    assert failed_with(way.read("responses", [CREATED, TEXT, failed, second])) == "policy"
+    if second:
+        record = way.read("responses", [CREATED, error("policy"), second, last("failed")])
+        assert failed_with(record) == "policy"
+
+
+@split
+def test_a_failure_without_a_reason(way: Way, reads: Reads) -> None:
+    """Is one all the same, and has its usage."""
+    record = way.read("responses", reads([CREATED, last("failed", error=None, usage=COUNTS)]))
+    assert (failed_with(record), reported(record)) == (None, COUNTS)
+    assert record.error is not None
+    assert record.error.message == "The provider reported that the response failed."
+
+
+def test_an_error_that_is_the_whole_event(way: Way) -> None:
+    """Its type is that of the event, and no code; its usage is usage."""
+    flat = {"type": "error", "code": None, "message": "No.", "usage": COUNTS}
+    record = way.read("responses", [CREATED, event(flat)])
+    assert (failed_with(record), reported(record)) == (None, COUNTS)
+
+
+def test_a_null_error_is_none(way: Way) -> None:
+    """A key that says nothing ends nothing."""
+    odd = event({"type": "response.queued", "error": None})
+    record = way.read("responses", [CREATED, odd, TEXT, last("completed", usage=COUNTS)])
+    assert (record.outcome, reported(record)) == (Outcome.COMPLETED, COUNTS)
+
+
+def test_who_leaves_at_a_failure_was_shown_one(way: Way) -> None:
+    """The event that says `failed` was the last he took."""
+    reads = [CREATED, TEXT, last("failed", error=None, usage=COUNTS)]
+    record = way.read("responses", reads, most=3)
+    assert (record.outcome, reported(record)) == (Outcome.FAILED, COUNTS)
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_who_left_before_a_failure_was_shown_none(asynchronous: bool) -> None:
+    """It came in the same read, and was not taken."""
+    way = Way("track, async" if asynchronous else "track, sync")
+    record = way.read("responses", joined([CREATED, TEXT, error("quota")]), most=2)
+    assert (record.outcome, record.error) == (Outcome.CLOSED, None)
+
+
+ODD: dict[str, bytes] = {
+    "an id alone": b"id: 7\n\n",
+    "a type alone": b"event: ping\n\n",
+    "empty data": b"data:\n\n",
+    "no UTF-8": b'data: {"choices": [], "type": "\xff"}\n\n',
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize("api", ["chat", "responses"])
+@split
+def test_what_the_sdk_cannot_read(way: Way, api: str, odd: str, reads: Reads) -> None:
+    """Our clients read on. A tracked caller gets the SDK's exception, and the record says so."""
+    chat = [chat_event(HI), ODD[odd], chat_event(STOP), chat_event(frame(usage=USAGE)), DONE]
+    responses = [CREATED, TEXT, ODD[odd], last("completed", usage=COUNTS)]
+    record = way.read(api, reads(chat if api == "chat" else responses))
+    if way.raised is None:
+        assert record.outcome is Outcome.COMPLETED
+        return
+    assert type(way.raised).__name__ in ("JSONDecodeError", "UnicodeDecodeError")
+    assert failed_with(record) is None
+    assert record.error is not None
+    assert record.error.message == (
+        f"The openai SDK could not read what the provider sent: {type(way.raised).__name__}."
+    )
+
+
+def test_an_exception_of_the_callers_is_not_the_sdks() -> None:
+    """Neither one that he raises, nor one that he handles while he closes a stream."""
+    records: list[UsageRecord] = []
+    http_client = client_of(lambda _: streamed([chat_event(HI)] * 3))
+    with openai.OpenAI(api_key="k", base_url=four_ways.URL, http_client=http_client) as client:
+        asking: Any = track(client, on_record=records.append).chat.completions
+        asked: Any = {**four_ways.ASK["chat"], "stream": True}
+        stream: Any = asking.create(**asked)
+        with pytest.raises(ZeroDivisionError), stream:  # noqa: PT012 - left by it
+            next(stream)
+            raise ZeroDivisionError
+        stream = asking.create(**asked)
+        next(stream)
+        try:
+            int("x")
+        except ValueError:
+            stream.close()
+    assert [record.outcome for record in records] == [Outcome.CLOSED, Outcome.CLOSED]
+
+
+class OneAnswer:
+    """A server that answers once, with these bytes, and then holds the connection."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener.settimeout(10)
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/v1"
+
+    def _serve(self) -> None:
+        with self._listener, suppress(OSError):
+            connection, _ = self._listener.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n")
+                connection.sendall(self._data)
+                self._done.wait(10)
+
+    def close(self) -> None:
+        """Let the connection go."""
+        self._done.set()
+        self._thread.join(10)
+
+
+@pytest.fixture
+def held() -> Iterator[OneAnswer]:
+    """A server that says that it failed, and then nothing more."""
+    with closing(OneAnswer(CREATED + error("quota"))) as server:
+        yield server
+
+
+@pytest.mark.slow
+def test_last_words_are_not_waited_for_without_end(
+    way: Way, held: OneAnswer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A provider that reports an error and holds the connection keeps nobody."""
+    monkeypatch.setattr("usagestream_adapters.track.body._LAST_WORDS", 0.2)
+    began = time.monotonic()
+    record = way.over("responses", held.url)
+    assert failed_with(record) == "quota"
+    assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("value", [-7, 9.5, "9", 2**70, float("nan")])
+@pytest.mark.parametrize("api", ["chat", "responses"])
+def test_record_and_usage_name_the_same_anomalies(way: Way, api: str, value: Any) -> None:
+    """Counts of an odd type, negative, or too large: each is named, in both places alike."""
+    if api == "chat":
+        usage = {**USAGE, "prompt_tokens": value}
+        reads = [body(HI, STOP, frame(usage=usage))]
+    else:
+        reads = [CREATED, TEXT, last("completed", usage={**COUNTS, "input_tokens": value})]
+    record = way.read(api, reads)
+    assert any("input_tokens" in anomaly for anomaly in record.anomalies)
+    assert record.anomalies == record.usage.anomalies()
+
+
+def test_what_does_not_add_up_is_named_on_the_record(way: Way) -> None:
+    """More cached than read, and a total that is no sum."""
+    details = {"cached_tokens": 161}
+    usage = {**USAGE, "total_tokens": 99, "prompt_tokens_details": details}
+    record = way.read("chat", [body(HI, STOP, frame(usage=usage))])
+    assert record.anomalies == record.usage.anomalies()
+    assert record.anomalies == (
+        "cache_read_tokens > input_tokens",
+        "total_tokens != input_tokens + output_tokens",
+    )
+
+
+ZEROS = dict.fromkeys([*USAGE, *COUNTS], 0)
+
+
+@pytest.mark.parametrize("api", ["chat", "responses"])
+def test_zeros_that_cannot_be_true(way: Way, api: str) -> None:
+    """Not believed beside an answer: an estimate stands there, and says why."""
+    chat = [body(HI, STOP, frame(usage=ZEROS))]
+    record = way.read(api, chat if api == "chat" else [TEXT, last("completed", usage=ZEROS)])
+    assert record.usage.source is UsageSource.ESTIMATED
+    assert record.anomalies == ("usage is all zeros, and something was sent",)
+    assert record.anomalies == record.usage.anomalies()
+
+
+@pytest.mark.parametrize("api", ["chat", "responses"])
+def test_zeros_erase_nothing(way: Way, api: str) -> None:
+    """Real counts that came before them stay."""
+    chat = [body(HI, STOP, frame(usage=USAGE), frame(usage=ZEROS))]
+    running = event({"type": "response.in_progress", "response": {"usage": COUNTS}})
+    responses = [running, TEXT, last("completed", usage=ZEROS)]
+    counts = reported(way.read(api, chat if api == "chat" else responses))
+    assert counts == (dict(zip(COUNTS, USAGE.values(), strict=True)) if api == "chat" else COUNTS)
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [
+        [body(HI, frame({**choice(finish="stop"), "usage": USAGE}))],
+        [body(HI, frame(choice(finish="stop"), x_groq={"usage": USAGE}))],
+        [body(HI, frame({**choice(finish="stop"), "usage": USAGE}, usage=None))],
+    ],
+)
+def test_usage_in_another_place_of_chat(way: Way, ending: list[bytes]) -> None:
+    """In the choice that ends, or in a server's own object: a report is a report."""
+    assert list(reported(way.read("chat", ending)).values()) == list(USAGE.values())
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [
+        [TEXT, event({"type": "response.completed", "response": {}, "usage": COUNTS})],
+        [
+            event({"type": "response.in_progress", "response": {"usage": COUNTS}}),
+            TEXT,
+            last("completed", usage=None),
+        ],
+        [TEXT, event({"type": "response.usage", "usage": COUNTS}), last("completed")],
+    ],
+)
+def test_usage_in_another_place_of_a_response(way: Way, ending: list[bytes]) -> None:
+    """Beside the response, before its end, or in an event of its own: a report is a report."""
+    assert reported(way.read("responses", [CREATED, *ending])) == COUNTS
+
+
+@pytest.mark.parametrize("api", ["chat", "responses"])
+def test_a_total_of_before_the_answer(way: Way, api: str) -> None:
+    """Beside what is estimated, the total is the sum."""
+    begun = {"prompt_tokens": 11, "input_tokens": 11, "total_tokens": 11}
+    running = event({"type": "response.in_progress", "response": {"usage": begun}})
+    first = frame(choice(content="a b c d e"), usage=begun)
+    record = way.read(api, [body(first, done=False)] if api == "chat" else [running, TEXT])
+    usage = record.usage
+    assert (usage.source, usage.input_tokens) == (UsageSource.ESTIMATED, 11)
+    assert usage.total_tokens == 11 + (usage.output_tokens or 0)
+    assert record.anomalies == ()
+
+
+@pytest.mark.parametrize(
+    ("api", "reads"),
+    [
+        ("chat", [body(frame(choice(reasoning_content="a b c d ")), HI, done=False)]),
+        ("chat", [body(frame(choice(reasoning="a b c d ", content=None)), HI, done=False)]),
+        ("responses", [event({"type": "response.reasoning_text.delta", "delta": "a b c "}), TEXT]),
+    ],
+)
+def test_reasoning_that_is_shown_is_output(way: Way, api: str, reads: list[bytes]) -> None:
+    """An estimate counts it."""
+    assert way.read(api, reads).usage.output_tokens == 5
+
+
+CALLS = st.lists(st.sampled_from(["a", "b", None]), max_size=5)
+
+
+@given(CALLS)
+def test_calls_of_a_response_are_told_apart_by_what_there_is(named: list[str | None]) -> None:
+    """By place, or by id where there is none; what has neither goes on with the last one."""
+    from usagestream_adapters.wire.responses import ResponsesDecoder
+    from usagestream_core.adapter import Head
+    from usagestream_core.chunk import Chunk
+
+    added = [{"type": "function_call", "id": name, "call_id": name, "name": "f"} for name in "ab"]
+    frames: list[dict[str, Any]] = [
+        {"type": "response.output_item.added", "item": item} for item in added
+    ]
+    deltas = [
+        {"type": "response.function_call_arguments.delta", "delta": "x", "item_id": name}
+        for name in named
+    ]
+    decoder = ResponsesDecoder(Head(status=200))
+    said = decoder.feed(b"".join([event(each) for each in [*frames, *deltas]]))
+    indexes = [
+        call.index for chunk in said if isinstance(chunk, Chunk) for call in chunk.tool_calls
+    ]
+    assert indexes == [0, 1, *({"a": 0, "b": 1, None: 1}[name] for name in named)]
+
+
+def test_the_anomalies_of_one_record_are_bounded(way: Way) -> None:
+    """A server that sends odd counts with every frame fills no record."""
+    frames = [frame(choice(content="x"), usage={"prompt_tokens": n + 0.5}) for n in range(100)]
+    record = way.read("chat", [body(*frames, STOP)])
+    assert len(record.anomalies) == 11
+    assert record.anomalies[-1] == "input_tokens was sent as 99.5"
