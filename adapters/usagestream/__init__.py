@@ -41,6 +41,7 @@ from usagestream_core import (
     StreamTruncatedError,
     TokenCounter,
     ToolCallDelta,
+    UntrustedProfileError,
     Usage,
     UsageLimitExceededError,
     UsageRecord,
@@ -105,6 +106,7 @@ __all__ = [  # noqa: RUF022 - in the order a reader needs them
     # what can go wrong, by whose fault it is
     "UsageStreamError",
     "ConfigError",
+    "UntrustedProfileError",
     "ProviderError",
     "AuthenticationError",
     "PermissionDeniedError",

@@ -21,6 +21,7 @@ from .errors import (
     StreamInterruptedError,
     StreamNotEndedError,
     StreamTruncatedError,
+    UntrustedProfileError,
     UsageLimitExceededError,
     UsageStreamError,
 )
@@ -62,6 +63,7 @@ __all__ = [
     "StreamTruncatedError",
     "TokenCounter",
     "ToolCallDelta",
+    "UntrustedProfileError",
     "Usage",
     "UsageLimitExceededError",
     "UsageRecord",

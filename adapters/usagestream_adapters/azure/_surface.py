@@ -120,6 +120,9 @@ def _at_openai(path: str) -> tuple[str, bool, str]:
 
 
 def names_version(endpoint: str) -> bool:
-    """Whether the address alone decides the api version."""
-    surface = find_surface(endpoint, None, fallback="0000-00-00")
+    """Whether the address alone decides the api version, or is none."""
+    try:
+        surface = find_surface(endpoint, None, fallback="0000-00-00")
+    except ConfigError:
+        return True
     return surface.api_version != "0000-00-00"

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from usagestream_core.adapter import Decoder, Head, Request, Retrieved, Stored, Target
 from usagestream_core.errors import ConfigError
-from usagestream_core.profile import Profile, revealed
+from usagestream_core.profile import Profile, check_all, revealed
 
 from ..wire.chat import ChatDecoder
 from ..wire.responses import ResponsesDecoder
@@ -47,10 +47,7 @@ class SdkAdapter:
 
     def __init__(self, profile: Profile, *, http_client: Any = None) -> None:
         self._settings = profile
-        self._headers = {
-            name: sendable(revealed(value), f"headers[{name!r}]")
-            for name, value in profile.headers.items()
-        }
+        self._headers = _sendable_headers(profile)
         addresses = (getattr(profile, "base_url", None), getattr(profile, "endpoint", None))
         self._in_address = tuple(
             secret for url in addresses if url for secret in secrets_in_address(url)
@@ -229,6 +226,17 @@ class SdkAdapter:
             self._tokens.close()
         if "_async_client" in self.__dict__ and self._http_client is None:
             await self._async_client.close()
+
+
+def _sendable_headers(profile: Profile) -> dict[str, str]:
+    """The headers of a profile. Raises `ConfigError` for those that cannot be sent."""
+    headers = {name: revealed(value) for name, value in profile.headers.items()}
+    settings = {name: f"headers[{name!r}]" for name in headers}
+    check_all(
+        *(partial(sendable, name, f"the name of {settings[name]}") for name in headers),
+        *(partial(sendable, value, settings[name]) for name, value in headers.items()),
+    )
+    return {name: sendable(value, settings[name]) for name, value in headers.items()}
 
 
 def _retrieving(client: Any, stored: Stored) -> Callable[..., Any]:

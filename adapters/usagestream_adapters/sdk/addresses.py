@@ -11,7 +11,9 @@ from usagestream_core.errors import ConfigError
 __all__ = [
     "AZURE_DOMAINS",
     "host_of",
+    "is_at",
     "is_azure",
+    "is_foreign",
     "secrets_in_address",
     "shown_url",
     "split_url",
@@ -19,7 +21,22 @@ __all__ = [
 ]
 
 AZURE_DOMAINS: Final = ("azure.com", "azure.us", "azure.cn")
-"""Where Azure OpenAI resources have their names: public, US Government (WIRE §2.3), China."""
+"""The clouds: public, US Government (WIRE §2.3), China."""
+
+_AZURE_SERVICES: Final = tuple(
+    f".{service}.{domain}"
+    for service in ("openai", "cognitiveservices", "services.ai")
+    for domain in AZURE_DOMAINS
+)
+"""Where Azure OpenAI resources have their names (WIRE §2.3).
+
+Nobody sees there what a request carries but Microsoft. Below the same domains anybody can rent a
+name for a machine of their own (`cloudapp.azure.com`), and API Management (`azure-api.net`) shows
+each request's headers to whoever set the gateway up: those are gateways like any other.
+"""
+
+_PLAIN: Final = re.compile(r"([\w.~!$&'()*+,;=:%-]*@)?[a-z0-9.-]+(:\d*)?", re.ASCII | re.IGNORECASE)
+"""A user, host and port that nobody reads in two ways."""
 
 _PORTALS: Final = frozenset(
     {"portal.azure.com", "portal.azure.us", "portal.azure.cn", "ai.azure.com", "ai.azure.us",
@@ -85,6 +102,36 @@ def host_of(url: str, setting: str) -> str:
 
 
 def is_azure(url: str, setting: str) -> bool:
-    """Whether an address is at one of Azure's own domains. A private gateway is not."""
+    """Whether an address is at one of Azure OpenAI's own domains. A private gateway is not."""
     host = split_url(url, setting).hostname or ""
-    return host.endswith(tuple(f".{domain}" for domain in AZURE_DOMAINS))
+    return host.endswith(_AZURE_SERVICES)
+
+
+def is_at(url: str, *hosts: str) -> bool:
+    """Whether an address is, over https and beyond doubt, at one of these hosts or below one.
+
+    A name that begins with a dot stands for those below it only.
+    """
+    try:
+        parts = split_url(url, "address")
+    except ConfigError:
+        return False
+    plain = _PLAIN.fullmatch(parts.netloc) is not None
+    host = (parts.hostname or "").removesuffix(".")
+    return (
+        plain
+        and parts.scheme == "https"
+        and any(host.endswith(each) if each.startswith(".") else host == each for each in hosts)
+    )
+
+
+def is_foreign(url: str) -> bool:
+    """Whether somebody else than OpenAI, or Microsoft as Azure OpenAI, may see what is sent there.
+
+    Nothing is ever sent to what is no address.
+    """
+    try:
+        split_url(url, "address")
+    except ConfigError:
+        return False
+    return not is_at(url, "api.openai.com", ".api.openai.com", *_AZURE_SERVICES)
