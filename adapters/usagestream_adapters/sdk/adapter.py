@@ -29,6 +29,7 @@ from .attempts import Opening, RefusalMemory, Renewal
 from .bodies import SdkAsyncByteStream, SdkByteStream
 from .credentials import TokenSource, sendable
 from .errors import translate
+from .redirects import guarded
 from .usage_option import Withheld
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SdkAdapter"]
 
-ClientT = TypeVar("ClientT")
+ClientT = TypeVar("ClientT", bound="OpenAI | AsyncOpenAI")
 
 
 class SdkAdapter:
@@ -106,9 +107,14 @@ class SdkAdapter:
         from openai import OpenAIError
 
         try:
-            return make(**more)
+            client = make(**more)
         except OpenAIError as exc:
             raise ConfigError(f"The {self.provider} profile cannot be used: {exc}") from exc
+        # The one private name: the SDK has no other place for an HTTP client that it made itself,
+        # and keeps the option to follow redirects to itself.
+        inner: Any = client._client  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        vars(client)["_client"] = guarded(inner)
+        return client
 
     def _client_options(self) -> dict[str, Any]:
         """Options that every SDK client takes."""

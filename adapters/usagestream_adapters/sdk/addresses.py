@@ -7,6 +7,7 @@ from typing import Final
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from usagestream_core.errors import ConfigError
+from usagestream_core.masking import shown_address
 
 __all__ = [
     "AZURE_DOMAINS",
@@ -72,8 +73,8 @@ def split_url(url: str, setting: str) -> SplitResult:
 
 
 def shown_url(url: str) -> str:
-    """An address without what may be secret in it: a password, and the query."""
-    return re.sub(r"[^/@]*@", "***@", url.partition("?")[0])
+    """An address without what may be secret in it: a user, the query, a fragment."""
+    return re.split(r"[?#]", shown_address(url), maxsplit=1)[0]
 
 
 def taken_apart(url: str, setting: str) -> tuple[str, dict[str, str]]:

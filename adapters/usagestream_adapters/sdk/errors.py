@@ -33,6 +33,7 @@ from .error_body import (
     message_of,
     retry_after,
 )
+from .redirects import where_to
 
 __all__ = ["REQUEST_ID_HEADERS", "mask", "translate"]
 
@@ -213,7 +214,10 @@ def translate(exc: Exception, provider: str, secrets: tuple[str, ...]) -> Except
     from openai import APIConnectionError, APIStatusError, APITimeoutError, OpenAIError
 
     if isinstance(exc, APIStatusError):
-        return _refusal(exc.response, provider, secrets)
+        refusal = _refusal(exc.response, provider, secrets)
+        if where_to(exc.response) is not None:
+            exc.add_note(str(refusal))  # for who sees the SDK's own error only
+        return refusal
     if isinstance(exc, APITimeoutError):
         return ProviderUnavailableError(
             f"{provider} did not answer in time. Try again later, or give the profile or the "
@@ -245,6 +249,16 @@ def _refusal(response: Any, provider: str, secrets: tuple[str, ...]) -> Provider
     error = error_in(body)
     code = code_of(error)
     status = response.status_code
+    target = where_to(response)
+    if target is not None:
+        return ProviderError(
+            f"{provider} redirects the request ({status}) to {mask(target, secrets)}, which is not "
+            "followed: a key would be sent to another origin, or the question be lost. If that is "
+            "the right address, set it in the profile.",
+            provider=provider,
+            status=status,
+            body=body,
+        )
     rule = next(rule for rule in _RULES if rule.fits(status, code, text.lower()))
     message = message_of(error, text)
     categories = filtered_categories(error) if rule.error is ContentFilterError else {}

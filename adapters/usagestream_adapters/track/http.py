@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
 from ..sdk.http_library import library_type
+from ..sdk.redirects import asend, send
 
 if TYPE_CHECKING:
     from .account import Account
@@ -55,9 +56,11 @@ class _Borrowed:
 
 class _Sending(_Borrowed):
     def send(self, request: Any, **how: Any) -> Any:
-        response = self._borrowed.send(request, **how)
         account = current_account.get()
-        if account is not None and response.is_success:
+        if account is None:
+            return self._borrowed.send(request, **how)
+        response = send(self._borrowed, request, **how)
+        if response.is_success:
             account.answered(response)
         return response
 
@@ -67,9 +70,11 @@ class _Sending(_Borrowed):
 
 class _AsyncSending(_Borrowed):
     async def send(self, request: Any, **how: Any) -> Any:
-        response = await self._borrowed.send(request, **how)
         account = current_account.get()
-        if account is not None and response.is_success:
+        if account is None:
+            return await self._borrowed.send(request, **how)
+        response = await asend(self._borrowed, request, **how)
+        if response.is_success:
             account.aanswered(response)
         return response
 
