@@ -18,11 +18,12 @@ from .sdk.addresses import (
     host_of,
     is_azure,
     is_foreign,
+    origin_of,
     shown_url,
     split_url,
-    taken_apart,
 )
 from .sdk.credentials import CallableFetcher, TokenSource, custom_headers, sendable
+from .sdk.pasted import take_apart
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI, OpenAI
@@ -126,10 +127,21 @@ class OpenAIAdapter(SdkAdapter):
 
     def _take_address(self) -> None:
         url = self._profile.base_url or DEFAULT_BASE_URL
-        self._base_url, self._query = taken_apart(url, "base_url")
+        parts = split_url(url, "base_url")
+        pasted = take_apart(parts.path)
+        path = pasted.base
         if self._profile.is_at_azure:
-            self._base_url = _azure_v1(self._base_url)
-        self._host = host_of(self._base_url, "base_url")
+            # The v1 address of an Azure resource, whose root alone is often given (WIRE §3.2).
+            path = "/openai/v1/"
+            is_root = not (pasted.prefix or pasted.project or pasted.deployment)
+            if not is_root or pasted.surface == "models":
+                raise ConfigError(
+                    f"base_url is {shown_url(url)!r}, which is not the v1 address of an Azure "
+                    'resource: use provider "azure", with it as the endpoint.'
+                )
+        self._base_url = origin_of(parts) + path
+        self._query = parts.query
+        self._host = host_of(url, "base_url")
 
     def target(self, model: str) -> Target:
         """Every model is at the one address. On an Azure resource its name is the deployment's."""
@@ -151,7 +163,6 @@ class OpenAIAdapter(SdkAdapter):
             "organization": self._profile.organization,
             "project": self._profile.project,
             **self._client_options(),
-            **({"default_query": self._query} if self._query else {}),
         }
 
     def _make_client(self) -> OpenAI:
@@ -164,14 +175,3 @@ class OpenAIAdapter(SdkAdapter):
 
         token = None if self._tokens is None else self._tokens.aget
         return AsyncOpenAI(**{**self._options(token), **more})
-
-
-def _azure_v1(base_url: str) -> str:
-    """The v1 address of an Azure resource, whose root alone is often given (WIRE §2.3, §3.2)."""
-    parts = split_url(base_url, "base_url")
-    if parts.path.rstrip("/") not in ("", "/openai", "/openai/v1"):
-        raise ConfigError(
-            f"base_url is {shown_url(base_url)!r}, which is not the v1 address of an Azure "
-            'resource: use provider "azure", with it as the endpoint.'
-        )
-    return f"{parts.scheme}://{parts.netloc}/openai/v1/"

@@ -61,6 +61,7 @@ class AzureAdapter(SdkAdapter):
     def _take_address(self) -> None:
         if self._profile.endpoint:
             self._surface = find_surface(self._profile.endpoint, self._profile.api_version)
+            self._query = self._surface.query
 
     def _take_key(self) -> None:
         profile = self._profile

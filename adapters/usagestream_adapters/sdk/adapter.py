@@ -53,6 +53,8 @@ class SdkAdapter:
         self._in_address = tuple(
             secret for url in addresses if url for secret in secrets_in_address(url)
         )
+        self._query = ""
+        """What the address has behind a `?`, which goes with each request."""
         self._http_client = http_client
         self._memory = RefusalMemory()
         self._tokens: TokenSource | None = None
@@ -113,7 +115,7 @@ class SdkAdapter:
         # The one private name: the SDK has no other place for an HTTP client that it made itself,
         # and keeps the option to follow redirects to itself.
         inner: Any = client._client  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-        vars(client)["_client"] = guarded(inner)
+        vars(client)["_client"] = guarded(inner, self._query)
         return client
 
     def _client_options(self) -> dict[str, Any]:

@@ -15,10 +15,11 @@ __all__ = [
     "is_at",
     "is_azure",
     "is_foreign",
+    "origin_of",
     "secrets_in_address",
     "shown_url",
     "split_url",
-    "taken_apart",
+    "without",
 ]
 
 AZURE_DOMAINS: Final = ("azure.com", "azure.us", "azure.cn")
@@ -43,9 +44,6 @@ _PORTALS: Final = frozenset(
     {"portal.azure.com", "portal.azure.us", "portal.azure.cn", "ai.azure.com", "ai.azure.us",
      "oai.azure.com"}
 )  # fmt: skip
-
-
-_TAIL: Final = re.compile(r"/(chat/completions|responses)/*$")
 
 
 def split_url(url: str, setting: str) -> SplitResult:
@@ -77,16 +75,15 @@ def shown_url(url: str) -> str:
     return re.split(r"[?#]", shown_address(url), maxsplit=1)[0]
 
 
-def taken_apart(url: str, setting: str) -> tuple[str, dict[str, str]]:
-    """Give the base of an address as people paste it, and its query, which goes with each request.
+def origin_of(parts: SplitResult) -> str:
+    """The beginning of an address: scheme, user, host and port."""
+    return f"{parts.scheme}://{parts.netloc}"
 
-    What the SDK puts behind a base (`/chat/completions`, `/responses`) is dropped. Raises
-    `ConfigError` as `split_url` does.
-    """
-    parts = split_url(url, setting)
-    path = _TAIL.sub("", parts.path)
-    query = dict(parse_qsl(parts.query, keep_blank_values=True))
-    return parts._replace(path=path, query="", fragment="").geturl(), query
+
+def without(query: str, *names: str) -> str:
+    """A query without the items of these names, otherwise as it was written."""
+    items = (item for item in query.split("&") if item)
+    return "&".join(item for item in items if unquote(item.partition("=")[0]) not in names)
 
 
 def secrets_in_address(url: str) -> tuple[str, ...]:

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import functools
 from typing import Any, Final
+from urllib.parse import quote
 
-from .addresses import shown_url
+from .addresses import shown_url, without
 from .http_library import library_type
 
 __all__ = ["asend", "guarded", "send", "where_to"]
@@ -23,13 +24,20 @@ __all__ = ["asend", "guarded", "send", "where_to"]
 _HARMLESS: Final = frozenset({"accept", "accept-encoding", "connection", "host", "user-agent"})
 """Headers that a GET takes along to another origin."""
 
+_RESERVED: Final = "%/?:@!$&'()*+,;=~"
+"""What stands for itself in a query."""
+
 _PORTS: Final = {"http": 80, "https": 443}
 
 
-def guarded(inner: Any) -> Any:
-    """Make an HTTP client of the same library that uses all of `inner`, and goes nowhere else."""
+def guarded(inner: Any, query: str = "") -> Any:
+    """Make an HTTP client of the same library that uses all of `inner`, and goes nowhere else.
+
+    A query goes with each request as it was written: names that come twice, and all. What a request
+    has of the same names goes before.
+    """
     kind: type = type(inner)
-    return _kind(kind)(inner)
+    return _kind(kind)(inner, query)
 
 
 def send(inner: Any, request: Any, **how: Any) -> Any:
@@ -99,14 +107,21 @@ def _kind(kind: type) -> type:
 class _Borrowed:
     """State is read from the borrowed client, by name, so that there is one of each thing."""
 
-    def __init__(self, inner: Any) -> None:
+    def __init__(self, inner: Any, query: str) -> None:
         self._borrowed = inner
+        self._query = quote(query, safe=_RESERVED)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._borrowed, name)
 
     def build_request(self, *args: Any, **kwargs: Any) -> Any:
-        return self._borrowed.build_request(*args, **kwargs)
+        request = self._borrowed.build_request(*args, **kwargs)
+        query = without(self._query, *request.url.params)
+        if query:
+            before = request.url.query
+            both = before + b"&" + query.encode() if before else query.encode()
+            request.url = request.url.copy_with(query=both)
+        return request
 
 
 class _Guard(_Borrowed):
