@@ -29,6 +29,7 @@ from .attempts import Opening, RefusalMemory, Renewal
 from .bodies import SdkAsyncByteStream, SdkByteStream
 from .credentials import TokenSource, sendable
 from .errors import translate
+from .http_library import explained, proxy_secrets
 from .redirects import guarded
 from .usage_option import Withheld
 
@@ -50,8 +51,9 @@ class SdkAdapter:
         self._settings = profile
         self._headers = _sendable_headers(profile)
         addresses = (getattr(profile, "base_url", None), getattr(profile, "endpoint", None))
-        self._in_address = tuple(
-            secret for url in addresses if url for secret in secrets_in_address(url)
+        self._in_address = (
+            tuple(secret for url in addresses if url for secret in secrets_in_address(url))
+            + proxy_secrets()
         )
         self._query = ""
         """What the address has behind a `?`, which goes with each request."""
@@ -89,7 +91,7 @@ class SdkAdapter:
 
     @cached_property
     def _async_client(self) -> AsyncOpenAI:
-        return self._made(self._make_async_client, **self._async_http())
+        return self._made(lambda: self._make_async_client(**self._async_http()))
 
     def _async_http(self) -> dict[str, Any]:
         """The option that makes an async client of the SDK's use another transport."""
@@ -105,13 +107,18 @@ class SdkAdapter:
                 'async_http = "aiohttp" needs aiohttp: pip install "usagestream[aiohttp]"'
             ) from exc
 
-    def _made(self, make: Callable[..., ClientT], **more: Any) -> ClientT:
+    def _made(self, make: Callable[[], ClientT]) -> ClientT:
         from openai import OpenAIError
 
         try:
-            client = make(**more)
+            client = make()
         except OpenAIError as exc:
             raise ConfigError(f"The {self.provider} profile cannot be used: {exc}") from exc
+        except (ImportError, OSError, ValueError) as exc:
+            error = explained(exc)
+            if error is None:
+                raise
+            raise error from exc
         # The one private name: the SDK has no other place for an HTTP client that it made itself,
         # and keeps the option to follow redirects to itself.
         inner: Any = client._client  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]

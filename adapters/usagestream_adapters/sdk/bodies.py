@@ -15,6 +15,7 @@ from typing import Any, Final
 from usagestream_core.adapter import Head
 
 from .errors import REQUEST_ID_HEADERS
+from .http_library import unread_encoding
 
 __all__ = ["SdkAsyncByteStream", "SdkByteStream"]
 
@@ -178,6 +179,7 @@ def _head(response: Any) -> Head:
         request_ids={name: headers[name] for name in REQUEST_ID_HEADERS if name in headers},
         response_model=headers.get("x-ms-served-model"),
         spillover=_spillover(headers),
+        unread_encoding=unread_encoding(response),
     )
 
 

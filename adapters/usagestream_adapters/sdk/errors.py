@@ -23,6 +23,7 @@ from usagestream_core.errors import (
 )
 from usagestream_core.masking import Mask
 
+from ..wire.sse import compressed
 from .error_body import (
     code_of,
     decoded,
@@ -33,6 +34,7 @@ from .error_body import (
     message_of,
     retry_after,
 )
+from .http_library import unread_encoding
 from .redirects import where_to
 
 __all__ = ["REQUEST_ID_HEADERS", "mask", "translate"]
@@ -243,9 +245,11 @@ def translate(exc: Exception, provider: str, secrets: tuple[str, ...]) -> Except
 
 
 def _refusal(response: Any, provider: str, secrets: tuple[str, ...]) -> ProviderError:
-    text = mask(response.text, secrets)
+    encoding = unread_encoding(response)
+    said = response.text if encoding is None else f"A body that is {compressed(encoding)}"
+    text = mask(said, secrets)
     # Decoded first: an escape may hide a secret from whoever reads the text.
-    body = Mask.of(secrets).value(decoded(mask_tokens(response.text)))
+    body = Mask.of(secrets).value(decoded(mask_tokens(said)))
     error = error_in(body)
     code = code_of(error)
     status = response.status_code

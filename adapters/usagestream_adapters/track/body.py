@@ -14,6 +14,7 @@ from usagestream_core.adapter import Head
 from usagestream_core.record import Outcome
 
 from ..sdk.errors import REQUEST_ID_HEADERS
+from ..sdk.http_library import unread_encoding
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,6 +43,7 @@ def head_of(response: Any) -> Head:
         content_type=headers.get("content-type"),
         request_ids={name: headers[name] for name in REQUEST_ID_HEADERS if name in headers},
         response_model=headers.get("x-ms-served-model"),
+        unread_encoding=unread_encoding(response),
     )
 
 
