@@ -70,10 +70,11 @@ def replay(case: dict[str, Any], counter: TokenCounter | None) -> tuple[Usage, s
     call = Call(provider="recorded", profile=None, target=target, model=model, params=params)
     meter = Meter(call, counter)
     meter.start(0.0, datetime.now(UTC))
-    meter.opened(head, ChatDecoder(head) if counter is None else Mute(head))
-    meter.feed(case["response"]["body"].encode(), 0.0)
+    meter.opened(head)
+    decoder = ChatDecoder(head) if counter is None else Mute(head)
+    meter.take(decoder.feed(case["response"]["body"].encode()), 0.0)
     if not meter.over:
-        meter.close(0.0)
+        meter.close(decoder.close(), 0.0)
     record = meter.record(Outcome.COMPLETED, now=1.0)
     return record.usage, record.response_model
 

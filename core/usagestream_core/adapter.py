@@ -26,9 +26,9 @@ __all__ = [
     "Interruptible",
     "Report",
     "Request",
+    "RetrieveRequest",
     "Retrieved",
     "Retriever",
-    "Stored",
     "Target",
 ]
 
@@ -141,7 +141,7 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stored:
+class RetrieveRequest:
     """An answer to ask for after its stream."""
 
     api: Api
@@ -165,7 +165,7 @@ class Retrieved:
 class Retriever(Protocol):
     """What an adapter may be able to do beside opening streams."""
 
-    def retrieve(self, stored: Stored) -> Retrieved:
+    def retrieve(self, stored: RetrieveRequest) -> Retrieved:
         """Ask for an answer, without its text.
 
         Raises `NotFoundError` where it was not kept, `ProviderError` where the provider refuses or
@@ -173,7 +173,7 @@ class Retriever(Protocol):
         """
         ...
 
-    async def aretrieve(self, stored: Stored) -> Retrieved:
+    async def aretrieve(self, stored: RetrieveRequest) -> Retrieved:
         """`retrieve` for async code."""
         ...
 

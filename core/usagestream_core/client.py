@@ -5,19 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from .adapter import Adapter, Request
-from .errors import ConfigError
+from .errors import ClientClosedError, ConfigError
 from .estimates.estimate import CounterChoice, as_messages, find_counter
 from .profile import Profile
 from .profiles.providers import load_adapter_type
 from .profiles.resolve import resolve_profile
-from .records.sinks import Outbox, is_async
-from .records.totals import also_to_totals
+from .records.outbox import FLUSH_TIMEOUT, Outbox, is_async
 from .streams.limit import OutputLimit
-from .streams.meter import Call
+from .streams.meter import Call, checked_tags
 from .streams.protocols import AsyncUsageStream, UsageStream
 from .streams.recovery import arecover, recover
 from .streams.shells import AsyncStream, SyncStream
-from .streams.state import OnLeave, Terms
+from .streams.state import OnLeave, StreamPolicy
 
 if TYPE_CHECKING:
     import asyncio
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["AsyncClient", "AsyncResponses", "Client", "Responses"]
 
 
-_Prepared: TypeAlias = "tuple[Adapter, Request, Call, Terms]"
+_Prepared: TypeAlias = "tuple[Adapter, Request, Call, StreamPolicy]"
 
 
 class _BaseClient:
@@ -43,6 +42,7 @@ class _BaseClient:
         on_record: Callable[[UsageRecord], object] | None,
         token_counter: CounterChoice,
         http_client: Any,
+        flush_timeout: float | None,
     ) -> None:
         self._profile_name: str | None = None
         if profile is None or isinstance(profile, str | Profile):
@@ -58,8 +58,9 @@ class _BaseClient:
         elif http_client is not None:
             raise TypeError("give http_client to the adapter when you make it yourself")
         self._adapter: Adapter = profile
-        self._outbox = Outbox(on_record)
+        self._outbox = Outbox(on_record, timeout=flush_timeout)
         self._counter = find_counter(token_counter)
+        self._closed = False
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._profile_name or self._adapter.provider}>"
@@ -75,8 +76,10 @@ class _BaseClient:
         api: Api = "chat",
     ) -> _Prepared:
         """Check what can be checked before anything is sent."""
+        if self._closed:
+            raise ClientClosedError
         rest = dict(params)
-        tags: Mapping[str, str] | None = rest.pop("tags", None)
+        tags = checked_tags(rest.pop("tags", None))
         on_leave: OnLeave = rest.pop("on_leave", "close")
         drain_timeout: float | None = rest.pop("drain_timeout", None)
         limit: int | None = rest.pop("output_tokens_limit", None)
@@ -97,18 +100,19 @@ class _BaseClient:
             target=target,
             model=model,
             api=api,
-            tags=dict(tags or {}),
+            tags=tags,
             secrets=getattr(self._adapter, "secrets", tuple),
             params=rest if api == "chat" else {**rest, "messages": as_messages(rest)},
         )
-        terms = Terms(
-            on_record=also_to_totals(self._outbox.put),
+        policy = StreamPolicy(
+            outbox=self._outbox,
+            client_closed=lambda: self._closed,
             counter=self._counter,
             limit=self._limit(model, limit, on_limit),
             on_leave=on_leave,
             drain_timeout=drain_timeout,
         )
-        return self._adapter, Request(api=api, model=model, params=rest), call, terms
+        return self._adapter, Request(api=api, model=model, params=rest), call, policy
 
     def _limit(self, model: str, tokens: int | None, on_limit: str) -> OutputLimit | None:
         if on_limit not in ("raise", "stop"):
@@ -142,6 +146,9 @@ class Client(_BaseClient):
     reaches the stream. `token_counter` estimates what no provider reported: `"auto"` takes the
     installed one (`usagestream[estimate]`), `None` estimates nothing.
 
+    Closing the client, and the end of the interpreter, wait for `on_record` for `flush_timeout`
+    seconds; `None` waits for as long as it takes.
+
     Raises `ConfigError` if the profile is incomplete. Nothing is sent before a stream is entered or
     read. Use it as a context manager, or `close()` it, to let its connections go.
     """
@@ -153,10 +160,11 @@ class Client(_BaseClient):
         on_record: Callable[[UsageRecord], object] | None = None,
         token_counter: CounterChoice = "auto",  # noqa: S107 - no secret
         http_client: Any = None,
+        flush_timeout: float | None = FLUSH_TIMEOUT,
     ) -> None:
         if is_async(on_record):
             raise TypeError("on_record of a Client is an ordinary function; AsyncClient awaits one")
-        super().__init__(profile, on_record, token_counter, http_client)
+        super().__init__(profile, on_record, token_counter, http_client, flush_timeout)
 
     def stream(self, **params: Unpack[ChatParams]) -> UsageStream:
         """Ask for a streamed answer. Takes what `chat.completions.create` takes, minus `stream`.
@@ -187,6 +195,7 @@ class Client(_BaseClient):
 
     def close(self) -> None:
         """Wait until every record is handed over, and close the connections kept open."""
+        self._closed = True
         self._outbox.wait()
         self._adapter.close()
 
@@ -216,8 +225,9 @@ class AsyncClient(_BaseClient):
         on_record: Callable[[UsageRecord], object | Awaitable[object]] | None = None,
         token_counter: CounterChoice = "auto",  # noqa: S107 - no secret
         http_client: Any = None,
+        flush_timeout: float | None = FLUSH_TIMEOUT,
     ) -> None:
-        super().__init__(profile, on_record, token_counter, http_client)
+        super().__init__(profile, on_record, token_counter, http_client, flush_timeout)
         self._draining: set[asyncio.Task[None]] = set()
 
     def stream(self, **params: Unpack[ChatParams]) -> AsyncUsageStream:
@@ -246,6 +256,7 @@ class AsyncClient(_BaseClient):
 
     async def close(self) -> None:
         """Wait for what is drained and handed over, and close the connections kept open."""
+        self._closed = True
         while self._draining:
             import asyncio
 

@@ -20,6 +20,8 @@ UsageStreamError
 │   └── NotAStreamError                a 200 whose body is not an event stream
 ├── UsageLimitExceededError          your own limit stopped the stream
 ├── StreamNotEndedError              its record was asked for too early
+├── StreamBusyError                  it is being read by somebody else
+├── ClientClosedError                its client was closed before it was sent
 └── RecoveryError                    what a stream cost cannot be had afterwards
 
 An exception of the SDK, of the HTTP client or of azure-core is always the `__cause__`.
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AuthenticationError",
     "BadRequestError",
+    "ClientClosedError",
     "ConfigError",
     "ContentFilterError",
     "DeploymentNotFoundError",
@@ -48,6 +51,7 @@ __all__ = [
     "ProviderUnavailableError",
     "RateLimitError",
     "RecoveryError",
+    "StreamBusyError",
     "StreamError",
     "StreamFailedError",
     "StreamInterruptedError",
@@ -80,6 +84,22 @@ class UntrustedProfileError(ConfigError):
         super().__init__(message)
         self.path = path
         """The file."""
+
+
+class ClientClosedError(UsageStreamError):
+    """The client was closed, and can send nothing more. Raised before any request is sent."""
+
+    def __init__(self) -> None:
+        super().__init__("This client is closed: make a new one, or close it after its streams.")
+
+
+class StreamBusyError(UsageStreamError):
+    """Another thread or task is waiting for this stream's next chunk. The stream goes on."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Another thread or task is reading this stream: let one read it, and pass on chunks."
+        )
 
 
 class ProviderError(UsageStreamError):

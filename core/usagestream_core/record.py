@@ -133,6 +133,9 @@ class UsageRecord(BaseModel, frozen=True):
     """The provider's own last usage object, untouched."""
     anomalies: tuple[str, ...] = ()
     """What the provider reported and cannot be true, so that it is not in `usage`."""
+    failed_parts: tuple[str, ...] = ()
+    """Fields that could not be made when the stream ended, for a fault that was logged: they have
+    their default, or for `usage` what was reported. Normally empty."""
     recovered: bool = False
     """Whether the provider was asked again after the stream had ended: see `recover`."""
     tags: dict[str, str] = Field(default_factory=dict[str, str])

@@ -88,13 +88,28 @@ class Decoded:
         return self.meter.usage.model_dump(exclude_none=True, exclude={"source", "lower_bound"})
 
 
-def new_meter(decoder: ChatDecoder | None = None, head: Head = HEAD) -> Meter:
+class Reader(Meter):
+    """A meter with the decoder of a response that has begun, and fed with its bytes."""
+
+    def __init__(self, call: Call, decoder: ChatDecoder, head: Head) -> None:
+        super().__init__(call)
+        self._decoder = decoder
+        self.start(0.0, datetime(2026, 1, 1, tzinfo=UTC))
+        self.opened(head)
+
+    def feed(self, data: bytes, now: float) -> list[Chunk]:
+        """Decode some bytes, and take what they say."""
+        return self.take(self._decoder.feed(data), now)
+
+    def finish(self, now: float, interruption: StreamError | None = None) -> list[Chunk]:
+        """Take what the decoder held back at the end of the body."""
+        return self.close(self._decoder.close(), now, interruption)
+
+
+def new_meter(decoder: ChatDecoder | None = None, head: Head = HEAD) -> Reader:
     """A meter that has seen a response begin."""
     call = Call(provider="openai", profile=None, target=Target(endpoint="host"), model="m")
-    meter = Meter(call)
-    meter.start(0.0, datetime(2026, 1, 1, tzinfo=UTC))
-    meter.opened(head, decoder or ChatDecoder(head))
-    return meter
+    return Reader(call, decoder or ChatDecoder(head), head)
 
 
 def decode(reads: bytes | Iterable[bytes], *, head: Head = HEAD) -> Decoded:
@@ -107,7 +122,7 @@ def decode(reads: bytes | Iterable[bytes], *, head: Head = HEAD) -> Decoded:
         if meter.over:
             break
     if not meter.over:
-        chunks += meter.close(2.0)
+        chunks += meter.finish(2.0)
     return Decoded(chunks, raw_reports(parts, head=head), meter)
 
 

@@ -230,7 +230,7 @@ def test_an_interruption_after_done_without_its_newline_is_no_failure() -> None:
     """The answer was whole before the network broke."""
     meter = new_meter()
     meter.feed(HELLO[:-2], 1.0)
-    chunks = meter.close(2.0, StreamInterruptedError("reset"))
+    chunks = meter.finish(2.0, StreamInterruptedError("reset"))
     assert (meter.failure, [chunk.usage is not None for chunk in chunks]) == (None, [True])
 
 
@@ -239,7 +239,7 @@ def test_an_interruption_before_done_is_a_failure_even_when_every_choice_has_fin
     meter = new_meter()
     meter.feed(body(HI, STOP, done=False), 1.0)
     broken = StreamInterruptedError("reset")
-    assert (meter.close(2.0, broken), meter.failure) == ([], broken)
+    assert (meter.finish(2.0, broken), meter.failure) == ([], broken)
 
 
 def test_annotations_go_to_the_next_chunk() -> None:

@@ -6,14 +6,23 @@ import asyncio
 import gc
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from tests._support.fakes import FakeAdapter
+from tests._support.chat import HELLO
+from tests._support.fakes import FakeAdapter, FakeAsyncBody, FakeBody
 
-from usagestream import AsyncClient, Client, Outcome, StreamTruncatedError, UsageRecord
+from usagestream import (
+    AsyncClient,
+    Client,
+    ClientClosedError,
+    Outcome,
+    StreamBusyError,
+    StreamTruncatedError,
+    UsageRecord,
+)
 from usagestream_adapters.emulator import Emulator, Scenario
 from usagestream_adapters.sdk.bodies import SdkAsyncByteStream, SdkByteStream
 from usagestream_core.records import shutdown as exits
@@ -297,7 +306,7 @@ class Interrupted:
 
 
 def test_an_interrupt_while_the_record_is_made() -> None:
-    """The stream is still open then, and leaves its one record when it is closed again."""
+    """It is made again, and goes out before the interrupt does its work."""
     records: list[UsageRecord] = []
     adapter = FakeAdapter.of(PIECE, PIECE)
     with Client(adapter, on_record=records.append, token_counter=Interrupted()) as client:
@@ -305,10 +314,9 @@ def test_an_interrupt_while_the_record_is_made() -> None:
         next(stream)
         with pytest.raises(KeyboardInterrupt):
             stream.close()
-        assert records == []
+        assert [record.outcome for record in records] == [Outcome.CLOSED]
         stream.close()
-        stream.close()
-    assert [record.outcome for record in records] == [Outcome.CLOSED]
+    assert len(records) == 1
 
 
 class Reentrant:
@@ -335,3 +343,77 @@ def test_a_stream_that_is_settled_while_its_record_is_made() -> None:
         counter.stream = stream
         stream.close()
     assert len(records) == 1
+
+
+@pytest.mark.parametrize("opened", [False, True], ids=["asked after", "sent after"])
+def test_a_closed_client_sends_nothing(opened: bool) -> None:
+    """It says so, and there is no record of what was never sent."""
+    records: list[UsageRecord] = []
+    adapter: Any = FakeAdapter()
+    client = Client(adapter, on_record=records.append)
+    stream = client.stream(**ASK) if opened else None
+    client.close()
+    with pytest.raises(ClientClosedError, match="make a new one"):
+        (stream or client.stream(**ASK)).drain()
+
+    async def main() -> None:
+        client = AsyncClient(adapter, on_record=records.append)
+        stream = client.stream(**ASK) if opened else None
+        await client.close()
+        with pytest.raises(ClientClosedError):
+            await (stream or client.stream(**ASK)).drain()
+
+    asyncio.run(main())
+    assert (records, adapter.requests) == ([], [])
+
+
+def test_two_tasks_on_one_stream() -> None:
+    """The second is told so; the stream goes on for the first."""
+
+    class Slow(FakeAsyncBody):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            await asyncio.sleep(0.01)
+            yield HELLO
+
+    async def main() -> str:
+        adapter: Any = FakeAdapter()
+        body = Slow(FakeBody(adapter.head, ()))
+
+        async def aopen(_request: Any) -> Any:
+            return body
+
+        adapter.aopen = aopen
+        async with AsyncClient(adapter) as client, client.stream(**ASK) as stream:
+            first = asyncio.create_task(stream.text())
+            await asyncio.sleep(0)
+            with pytest.raises(StreamBusyError, match="let one read it"):
+                await anext(stream)
+            return await first
+
+    assert asyncio.run(main()) == "Hello"
+
+
+def test_two_threads_on_one_stream() -> None:
+    """As with two tasks."""
+    entered, leave = threading.Event(), threading.Event()
+
+    class Slow(FakeBody):
+        def __iter__(self) -> Iterator[bytes]:
+            entered.set()
+            leave.wait(5)
+            yield HELLO
+
+    def slow(_request: Any) -> Any:
+        return Slow(adapter.head, ())
+
+    adapter: Any = FakeAdapter()
+    adapter.open = slow
+    with Client(adapter) as client, client.stream(**ASK) as stream:
+        first = threading.Thread(target=stream.drain)
+        first.start()
+        entered.wait(5)
+        with pytest.raises(StreamBusyError):
+            next(stream)
+        leave.set()
+        first.join()
+        assert stream.record.outcome is Outcome.COMPLETED

@@ -9,16 +9,19 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar, copy_context
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 from tests._support.fakes import FakeAdapter
 
-from usagestream import AsyncClient, Client, JsonLinesSink, Outcome, Usage, UsageRecord
+from usagestream import AsyncClient, Client, JsonLinesSink, Outcome, Usage, UsageRecord, UsageTotal
+from usagestream_core.records.outbox import Outbox
 from usagestream_core.records.shutdown import outboxes
-from usagestream_core.records.sinks import Outbox
 
 ASK: dict[str, Any] = {"model": "gpt-4o", "messages": []}
 
@@ -34,6 +37,11 @@ def record(model: str = "gpt-4o") -> UsageRecord:
         ended_at=now,
         usage=Usage(),
     )
+
+
+def put(outbox: Outbox, found: UsageRecord) -> None:
+    """Hand a record over as a stream does."""
+    outbox.put(outbox.parcel(found, copy_context()))
 
 
 def test_a_sink_is_called_where_the_stream_ends() -> None:
@@ -78,7 +86,7 @@ def test_records_keep_their_order_over_threads() -> None:
     seen: list[str] = []
     outbox = Outbox(lambda found: seen.append(found.model))
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(outbox.put, [record(str(n)) for n in range(200)]))
+        list(pool.map(partial(put, outbox), [record(str(n)) for n in range(200)]))
     outbox.wait()
     assert sorted(seen, key=int) == [str(n) for n in range(200)]
 
@@ -168,35 +176,279 @@ def test_an_ordinary_sink_of_an_async_client_is_called_at_once() -> None:
     asyncio.run(main())
 
 
-def test_a_cancelled_async_sink_loses_its_record_and_says_so() -> None:
-    """Cancellation passes; the record that was under way counts as failed."""
+def test_a_cancelled_async_sink_is_called_again() -> None:
+    """A record leaves the line when the sink has returned, and not before."""
+    seen: list[str] = []
 
-    async def stuck(_record: UsageRecord) -> None:
-        await asyncio.sleep(60)
+    async def slow_at_first(found: UsageRecord) -> None:
+        seen.append(found.model)
+        await asyncio.sleep(60 if len(seen) == 1 else 0)
 
     async def main() -> int:
-        outbox = Outbox(stuck)
-        outbox.put(record())
+        outbox = Outbox(slow_at_first)
+        put(outbox, record("a"))
         await asyncio.sleep(0.01)
         for task in asyncio.all_tasks() - {asyncio.current_task()}:
             task.cancel()
         await outbox.flush()
         return outbox.failures
 
-    assert asyncio.run(main()) == 1
+    assert asyncio.run(main()) == 0
+    assert seen == ["a", "a"]
 
 
 def test_records_of_an_async_sink_without_a_loop_wait_for_one() -> None:
     """Dropped outside any loop, a record is handed over by the next flush, or at exit."""
     sink = AsyncSink()
     outbox = Outbox(sink)
-    outbox.put(record("a"))
+    put(outbox, record("a"))
     outbox.wait()  # nothing can be awaited here
     asyncio.run(outbox.flush())
-    outbox.put(record("b"))
-    outboxes.leave_all()
-    outboxes.leave_all()
+    put(outbox, record("b"))
+    assert id(outbox) in outboxes
+    outbox.leave_at_exit()
+    assert id(outbox) not in outboxes
+    outbox.leave_at_exit()
     assert sink.seen == ["a", "b"]
+
+
+def test_what_a_loop_left_undone_is_done_at_exit() -> None:
+    """A loop that ends without `close()` of the client cancels what it was at."""
+    sink = AsyncSink()
+    outbox = Outbox(sink)
+
+    async def main() -> None:
+        put(outbox, record("a"))
+        put(outbox, record("b"))
+        await asyncio.sleep(0)  # the first is under way
+
+    asyncio.run(main())
+    assert sink.seen == []
+    outbox.leave_at_exit()
+    assert sink.seen == ["a", "b"]
+
+
+def test_a_loop_that_is_stopped_in_the_middle_leaves_its_records_to_the_next() -> None:
+    """Nothing is thrown into its tasks; the sink that one of them awaits is called again."""
+    sink = AsyncSink()
+    outbox = Outbox(sink)
+    loop = asyncio.new_event_loop()
+
+    async def begin() -> None:
+        put(outbox, record("a"))
+        await asyncio.sleep(0)
+
+    loop.run_until_complete(begin())
+    tasks = asyncio.all_tasks(loop)
+    loop.close()
+    asyncio.run(outbox.flush())
+    assert sink.seen == ["a"]
+    for task in tasks:  # so that nobody says later that it was destroyed
+        task._log_destroy_pending = False  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_closing_waits_for_another_loop() -> None:
+    """What another thread's loop has in hand is done before `flush()` returns."""
+    sink = AsyncSink()
+    outbox = Outbox(sink)
+    begun = threading.Event()
+
+    async def other() -> None:
+        put(outbox, record("a"))
+        await asyncio.sleep(0)
+        begun.set()
+        await asyncio.sleep(0.05)
+
+    thread = threading.Thread(target=lambda: asyncio.run(other()))
+    thread.start()
+    begun.wait(5)
+    asyncio.run(outbox.flush())
+    assert sink.seen == ["a"]
+    thread.join()
+
+
+def test_an_async_sink_is_flushed_on_trio() -> None:
+    """Where no task of asyncio's can work in the background, closing does the work."""
+    seen: list[str] = []
+
+    async def sink(found: UsageRecord) -> None:
+        await trio.lowlevel.checkpoint()
+        seen.append(found.model)
+
+    async def main() -> None:
+        outbox = Outbox(sink)
+        put(outbox, record("a"))
+        await outbox.flush()
+
+    trio.run(main)
+    assert seen == ["a"]
+
+
+def test_closing_is_bounded(caplog: pytest.LogCaptureFixture) -> None:
+    """A sink that never returns keeps nobody for longer than `flush_timeout`."""
+
+    async def stuck(_record: UsageRecord) -> None:
+        await asyncio.sleep(60)
+
+    async def main() -> AsyncClient:
+        adapter: Any = FakeAdapter()
+        async with AsyncClient(adapter, on_record=stuck, flush_timeout=0.05) as client:
+            await client.stream(**ASK).drain()
+        return client
+
+    client = asyncio.run(main())
+    assert "did not take 1 records within 0.05 s" in caplog.text
+    client._outbox.leave_at_exit()  # pyright: ignore[reportPrivateUsage]
+    assert "1 records are lost" in caplog.text
+    assert client.sink_failures == 1
+    outboxes.clear()
+
+
+def test_closing_a_sync_client_is_bounded(caplog: pytest.LogCaptureFixture) -> None:
+    """So is waiting for a thread that is in a sink."""
+    entered, leave = threading.Event(), threading.Event()
+
+    def stuck(_record: UsageRecord) -> None:
+        entered.set()
+        leave.wait(5)
+
+    client = Client(FakeAdapter(), on_record=stuck, flush_timeout=0.05)
+    worker = threading.Thread(target=client.stream(**ASK).drain)
+    worker.start()
+    entered.wait(5)
+    client.close()
+    assert "did not take 1 records within 0.05 s" in caplog.text
+    leave.set()
+    worker.join()
+
+
+def test_without_a_bound_closing_waits_for_as_long_as_it_takes() -> None:
+    """`flush_timeout=None`."""
+    sink = AsyncSink()
+
+    async def main() -> None:
+        adapter: Any = FakeAdapter()
+        async with AsyncClient(adapter, on_record=sink, flush_timeout=None) as client:
+            await client.stream(**ASK).drain()
+
+    asyncio.run(main())
+    assert sink.seen == ["gpt-4o"]
+
+
+def test_a_sink_that_waits_for_its_own_client_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    """It would wait for its own end."""
+    clients: list[AsyncClient] = []
+
+    async def closes(_record: UsageRecord) -> None:
+        await clients[0].close()
+
+    async def main() -> int:
+        adapter: Any = FakeAdapter()
+        clients.append(AsyncClient(adapter, on_record=closes))
+        await clients[0].stream(**ASK).drain()
+        await clients[0].close()
+        return clients[0].sink_failures
+
+    assert asyncio.run(main()) == 1
+    assert "waits for its own client" in caplog.text
+
+
+VARIABLE: ContextVar[str] = ContextVar("somebody's", default="nobody's")
+
+
+def test_a_sink_runs_in_the_context_its_stream_was_asked_for_in() -> None:
+    """Whatever thread the stream is read in."""
+    seen: list[str] = []
+    with Client(FakeAdapter(), on_record=lambda _: seen.append(VARIABLE.get())) as client:
+        token = VARIABLE.set("opener's")
+        stream = client.stream(**ASK)
+        VARIABLE.reset(token)
+        thread = threading.Thread(target=stream.drain)
+        thread.start()
+        thread.join()
+    assert (seen, VARIABLE.get()) == (["opener's"], "nobody's")
+
+
+@pytest.mark.parametrize("run", [asyncio.run, trio.run], ids=["asyncio", "trio"])
+@pytest.mark.parametrize("is_async", [False, True], ids=["sink", "async sink"])
+def test_a_sink_of_an_async_client_runs_in_the_openers_context(run: Any, is_async: bool) -> None:
+    """Whatever task it is handed over in, before and after it waited for something."""
+    seen: list[str] = []
+
+    async def sink(_record: UsageRecord) -> None:
+        seen.append(VARIABLE.get())
+        await sleep()
+        seen.append(VARIABLE.get())
+
+    def plain(_record: UsageRecord) -> None:
+        seen.extend([VARIABLE.get()] * 2)
+
+    async def sleep() -> None:
+        if run is asyncio.run:
+            await asyncio.sleep(0)
+        else:
+            await trio.lowlevel.checkpoint()
+
+    async def main() -> None:
+        adapter: Any = FakeAdapter()
+        async with AsyncClient(adapter, on_record=sink if is_async else plain) as client:
+            token = VARIABLE.set("opener's")
+            stream = client.stream(**ASK)
+            VARIABLE.reset(token)
+            await stream.drain()
+
+    run(main) if run is trio.run else run(main())
+    assert seen == ["opener's"] * 2
+
+
+def test_what_a_sink_throws_into_a_waiting_sink_reaches_it() -> None:
+    """A sink may have time-outs and cancel scopes of its own."""
+    seen: list[str] = []
+
+    async def impatient(found: UsageRecord) -> None:
+        try:
+            async with asyncio.timeout(0.001):
+                await asyncio.sleep(5)
+        except TimeoutError:
+            seen.append(found.model)
+
+    async def main() -> None:
+        outbox = Outbox(impatient)
+        put(outbox, record("a"))
+        await outbox.flush()
+
+    asyncio.run(main())
+    assert seen == ["a"]
+
+
+def test_a_forked_child_leaves_what_was_in_line_to_its_parent() -> None:
+    """It has a copy of the line, and of whose turn it is."""
+    outbox = Outbox(AsyncSink())
+    put(outbox, record("a"))
+    child = os.fork()
+    if not child:
+        os._exit(len(outboxes) + len(outbox._line))  # pyright: ignore[reportPrivateUsage]
+    assert os.waitpid(child, 0)[1] == 0
+    assert id(outbox) in outboxes
+    outbox.leave_at_exit()
+
+
+def test_a_total_can_be_added_to_by_the_collector_while_it_is_added_to(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A record that the garbage collector brings in the middle waits for its turn."""
+    total = UsageTotal()
+    add = total._add_all_over  # pyright: ignore[reportPrivateUsage]
+
+    def collected(found: UsageRecord) -> None:
+        if found.model == "a":
+            total.add(record("b"))
+            assert total.count == 0
+        add(found)
+
+    monkeypatch.setattr(total, "_add_all_over", collected)
+    total.add(record("a"))
+    assert list(total.by_model) == ["a", "b"]
 
 
 def test_a_line_for_each_record(tmp_path: Path) -> None:

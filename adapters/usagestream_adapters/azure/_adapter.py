@@ -16,7 +16,7 @@ from usagestream_core.profile import Profile, check_all, is_open, revealed
 
 from ..sdk.adapter import SdkAdapter
 from ..sdk.credentials import CallableFetcher, Fetcher, TokenSource, sendable
-from ..sdk.usage_option import Withheld
+from ..sdk.usage_option import RefusedOption
 from ._clouds import cloud_of
 from ._credentials import CredentialFetcher, IdentityFetcher
 from ._profile import AzureProfile
@@ -101,7 +101,7 @@ class AzureAdapter(SdkAdapter):
         secret = revealed(self._profile.client_secret)
         return tuple(each for each in (self._key, secret) if each)
 
-    def _known_refusal(self, request: Request) -> Withheld | None:
+    def _known_refusal(self, request: Request) -> RefusedOption | None:
         """WIRE §2.1 and §2.2: old api versions, and On Your Data, which only classic has."""
         surface = self._surface
         body = request.params.get("extra_body")

@@ -71,8 +71,8 @@ def _timed(timing: dict[str, Any] | None) -> Iterator[str]:
 def _stream(body: bytes, head: Head, decoder: Decoder) -> Iterator[str]:
     meter = Meter(_NOWHERE)
     meter.start(0.0, datetime.fromtimestamp(0, UTC))
-    meter.opened(head, decoder)
-    chunks = [*meter.feed(body, 0.0), *meter.close(0.0)]
+    meter.opened(head)
+    chunks = [*meter.take(decoder.feed(body), 0.0), *meter.close(decoder.close(), 0.0)]
     for number, chunk in enumerate(chunks, 1):
         yield f"   frame {number}: {_described(chunk)}"
     yield f"   usage: {_counts(meter.usage)}"

@@ -17,7 +17,7 @@ from functools import cached_property, partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from usagestream_core.adapter import Decoder, Head, Request, Retrieved, Stored, Target
+from usagestream_core.adapter import Decoder, Head, Request, Retrieved, RetrieveRequest, Target
 from usagestream_core.errors import ConfigError
 from usagestream_core.profile import Profile, check_all, revealed
 
@@ -25,13 +25,13 @@ from ..wire.chat import ChatDecoder
 from ..wire.responses import ResponsesDecoder
 from ..wire.stored import read_stored
 from .addresses import secrets_in_address
-from .attempts import Opening, RefusalMemory, Renewal
+from .attempts import RefusalMemory, RequestAttempts, TokenRetry
 from .bodies import SdkAsyncByteStream, SdkByteStream
 from .credentials import TokenSource, sendable
 from .errors import translate
 from .http_library import explained, proxy_secrets
 from .redirects import guarded
-from .usage_option import Withheld
+from .usage_option import RefusedOption
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI, OpenAI
@@ -78,7 +78,7 @@ class SdkAdapter:
         tokens = () if self._tokens is None else self._tokens.secrets
         return (*self._key_secrets(), *tokens, *self._headers.values(), *self._in_address)
 
-    def _known_refusal(self, request: Request) -> Withheld | None:
+    def _known_refusal(self, request: Request) -> RefusedOption | None:
         """What this surface is known to refuse of `stream_options`; `None` where nothing is."""
         return None
 
@@ -136,8 +136,8 @@ class SdkAdapter:
             options["http_client"] = self._http_client
         return options
 
-    def _opening(self, request: Request) -> Opening:
-        return Opening(
+    def _opening(self, request: Request) -> RequestAttempts:
+        return RequestAttempts(
             request,
             self.target(request.model),
             self._settings.include_usage,
@@ -181,10 +181,10 @@ class SdkAdapter:
                 body.head = opening.noted(body.head)
                 return body
 
-    def retrieve(self, stored: Stored) -> Retrieved:
+    def retrieve(self, stored: RetrieveRequest) -> Retrieved:
         """Ask for an answer that was kept; see `usagestream.adapter.Retriever`."""
         time.sleep(stored.after)
-        renewal = Renewal(self._tokens)
+        renewal = TokenRetry(self._tokens)
         ask = _retrieving(self._client, stored)
         while True:
             try:
@@ -194,12 +194,12 @@ class SdkAdapter:
             except Exception as exc:  # noqa: BLE001 - sorted out, and raised again, by _refused
                 self._refused(exc, renewal)
 
-    async def aretrieve(self, stored: Stored) -> Retrieved:
+    async def aretrieve(self, stored: RetrieveRequest) -> Retrieved:
         """`retrieve` for async code."""
         import anyio
 
         await anyio.sleep(stored.after)
-        renewal = Renewal(self._tokens)
+        renewal = TokenRetry(self._tokens)
         ask = _retrieving(self._async_client, stored)
         while True:
             try:
@@ -209,7 +209,7 @@ class SdkAdapter:
             except Exception as exc:  # noqa: BLE001 - sorted out, and raised again, by _refused
                 self._refused(exc, renewal)
 
-    def _refused(self, exc: Exception, opening: Opening | Renewal) -> None:
+    def _refused(self, exc: Exception, opening: RequestAttempts | TokenRetry) -> None:
         """Raise what `exc` means, unless the request is to be sent again."""
         error = translate(exc, self._who, self.secrets())
         if opening.again(exc, error):
@@ -254,7 +254,7 @@ def _sendable_headers(profile: Profile) -> dict[str, str]:
     return {name: sendable(value, settings[name]) for name, value in headers.items()}
 
 
-def _retrieving(client: Any, stored: Stored) -> Callable[..., Any]:
+def _retrieving(client: Any, stored: RetrieveRequest) -> Callable[..., Any]:
     """The SDK's method that asks for a stored answer, and leaves its body to us."""
     resource = client.responses if stored.api == "responses" else client.chat.completions
     raw = resource.with_raw_response

@@ -20,9 +20,9 @@ from usagestream_core.profile import IncludeUsage
 from usagestream_core.record import UsageRequest
 
 from .credentials import TokenSource
-from .usage_option import Withheld, refused_option, without
+from .usage_option import RefusedOption, refused_option, without
 
-__all__ = ["Opening", "RefusalMemory", "Renewal"]
+__all__ = ["RefusalMemory", "RequestAttempts", "TokenRetry"]
 
 logger = logging.getLogger("usagestream")
 
@@ -33,13 +33,13 @@ class RefusalMemory:
     """What the server refused, by deployment and kind of request; the oldest is dropped."""
 
     def __init__(self) -> None:
-        self._refused: dict[Hashable, Withheld] = {}
+        self._refused: dict[Hashable, RefusedOption] = {}
         self._lock = threading.Lock()
 
-    def get(self, key: Hashable) -> Withheld | None:
+    def get(self, key: Hashable) -> RefusedOption | None:
         return self._refused.get(key)
 
-    def put(self, key: Hashable, withheld: Withheld) -> bool:
+    def put(self, key: Hashable, withheld: RefusedOption) -> bool:
         """Remember a refusal; return whether it is news."""
         with self._lock:
             news = key not in self._refused
@@ -49,7 +49,7 @@ class RefusalMemory:
             return news
 
 
-class Opening:
+class RequestAttempts:
     """The attempts to open one stream: at most one more for each thing that can be mended."""
 
     def __init__(
@@ -58,7 +58,7 @@ class Opening:
         target: Target,
         policy: IncludeUsage,
         *,
-        known_refusal: Withheld | None,
+        known_refusal: RefusedOption | None,
         memory: RefusalMemory,
         tokens: TokenSource | None,
     ) -> None:
@@ -66,11 +66,11 @@ class Opening:
         self._target = target
         self._policy: IncludeUsage = policy
         self._memory = memory
-        self._renewal = Renewal(tokens)
+        self._renewal = TokenRetry(tokens)
         self._key = (target.deployment or request.model, _is_on_your_data(request))
         self.reopenings = 0
         self.usage_request: UsageRequest | None = "asked"
-        self._withheld: Withheld | None = None
+        self._withheld: RefusedOption | None = None
         if request.api == "responses":
             self.usage_request = None
         elif policy == "never" or (policy == "auto" and known_refusal):
@@ -84,7 +84,7 @@ class Opening:
         """The keyword arguments of the SDK's `create`, made without touching the caller's."""
         params: dict[str, Any] = {**self._request.params, "stream": True}
         params["model"] = self._target.deployment or self._request.model
-        _spare_rewriting(params)
+        _bypass_sdk_transform(params)
         if headers:
             params["extra_headers"] = {**headers, **(params.get("extra_headers") or {})}
         if self.usage_request is None:
@@ -144,7 +144,7 @@ class Opening:
         return True
 
 
-class Renewal:
+class TokenRetry:
     """Trying once more with a new token, where the one that was sent is refused."""
 
     def __init__(self, tokens: TokenSource | None) -> None:
@@ -170,7 +170,7 @@ _LONG: Final = ("messages", "input", "tools")
 _SCALARS: Final = (str, int, float, bool, type(None))
 
 
-def _spare_rewriting(params: dict[str, Any]) -> None:
+def _bypass_sdk_transform(params: dict[str, Any]) -> None:
     """Have the SDK send as they are those parameters that grow with a conversation.
 
     It goes through every parameter by its type annotations, so as to turn its own objects and

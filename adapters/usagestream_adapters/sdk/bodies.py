@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 from collections.abc import AsyncIterator, Generator, Iterator, Mapping
@@ -17,7 +18,7 @@ from usagestream_core.adapter import Head
 from .errors import REQUEST_ID_HEADERS
 from .http_library import unread_encoding
 
-__all__ = ["SdkAsyncByteStream", "SdkByteStream"]
+__all__ = ["SdkAsyncByteStream", "SdkByteStream", "head_of"]
 
 _SPILLOVER_HEADERS: Final = (
     "x-ms-spillover-from-deployment",
@@ -34,7 +35,7 @@ class _Body:
         self._manager = manager
         self._response = response.http_response
         self._closed = False
-        self.head = _head(self._response)
+        self.head = head_of(self._response)
 
     @property
     def _needs_decoding(self) -> bool:
@@ -160,18 +161,16 @@ class _Watchdog:
 def _shut_down(stream: Any) -> None:
     connection = stream.get_extra_info("socket")
     if connection is not None:
-        # The plain socket's own method: that of a TLS socket is not for another thread.
-        with suppress(OSError):
-            socket.socket.shutdown(_plain(connection), socket.SHUT_RDWR)
+        # By a descriptor of our own: what stands for the socket may be a TLS socket, whose methods
+        # are not for another thread, or an event loop's stand-in for one.
+        with suppress(OSError, ValueError):
+            twin = socket.socket(fileno=os.dup(connection.fileno()))
+            with twin:
+                twin.shutdown(socket.SHUT_RDWR)
 
 
-def _plain(connection: Any) -> socket.socket:
-    """The socket behind what asyncio shows of it."""
-    plain: socket.socket = getattr(connection, "_sock", connection)
-    return plain
-
-
-def _head(response: Any) -> Head:
+def head_of(response: Any) -> Head:
+    """What a response of the HTTP library says before its body."""
     headers: Mapping[str, str] = response.headers
     return Head(
         status=response.status_code,

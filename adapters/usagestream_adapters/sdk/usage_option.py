@@ -18,9 +18,9 @@ from typing import Any, Final, Literal
 
 from .error_body import decoded
 
-__all__ = ["Withheld", "refused_option", "without"]
+__all__ = ["RefusedOption", "refused_option", "without"]
 
-Withheld = Literal["include_usage", "stream_options"]
+RefusedOption = Literal["include_usage", "stream_options"]
 """What has to be left out: the one key, whose mere presence is refused, or the whole object."""
 
 _NAMES: Final = r"(?:stream_options|include_usage)"
@@ -37,7 +37,7 @@ _OTHER_OPTION: Final = re.compile(r"stream_options\.(?!include_usage)\w")
 _PARTS: Final = ("error", "errors", "detail", "details", "message", "msg", "innererror")
 
 
-def refused_option(status: int, text: str, messages: object) -> Withheld | None:
+def refused_option(status: int, text: str, messages: object) -> RefusedOption | None:
     """What a refusal says must be left out; `None` if it is a refusal of something else.
 
     `messages` is the caller's conversation: words of it that come back prove nothing.
@@ -49,7 +49,7 @@ def refused_option(status: int, text: str, messages: object) -> Withheld | None:
     return _offender(decoded(text), tuple(_mentions(messages)))
 
 
-def without(options: object, withheld: Withheld) -> dict[str, Any] | None:
+def without(options: object, withheld: RefusedOption) -> dict[str, Any] | None:
     """What remains of the caller's `stream_options`; `None` where the key is to be absent.
 
     Absent, not false: a server that does not know `include_usage` refuses `false` too.
@@ -59,7 +59,7 @@ def without(options: object, withheld: Withheld) -> dict[str, Any] | None:
     return {key: value for key, value in options.items() if key != "include_usage"} or None
 
 
-def _offender(part: Any, echoes: Sequence[str]) -> Withheld | None:
+def _offender(part: Any, echoes: Sequence[str]) -> RefusedOption | None:
     if isinstance(part, str):
         inner = decoded(part) if part.lstrip()[:1] in ("{", "[") else part
         return _blamed(part, echoes) if isinstance(inner, str) else _offender(inner, echoes)
@@ -74,7 +74,7 @@ def _offender(part: Any, echoes: Sequence[str]) -> Withheld | None:
     return next(filter(None, (_offender(part.get(key), echoes) for key in _PARTS)), None)
 
 
-def _named(where: Any) -> Withheld | None:
+def _named(where: Any) -> RefusedOption | None:
     """Read a pydantic `loc`, or the `param` of OpenAI's envelope."""
     path = [str(each) for each in where] if isinstance(where, list) else str(where).split(".")
     path = [each for each in path if each != "body"]
@@ -83,7 +83,7 @@ def _named(where: Any) -> Withheld | None:
     return "stream_options" if path == ["stream_options"] else None
 
 
-def _blamed(text: str, echoes: Sequence[str]) -> Withheld | None:
+def _blamed(text: str, echoes: Sequence[str]) -> RefusedOption | None:
     for echo in echoes:
         text = text.replace(echo, " ")
     # A name has no space in it: quotation marks around several words are around somebody's words.

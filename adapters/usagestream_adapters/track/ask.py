@@ -7,10 +7,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-__all__ = ["Asking", "body_of"]
+from usagestream_core.record import UsageRequest
+
+__all__ = ["NOT_TO_ASK", "Asked", "Asking", "body_of"]
 
 _FIRST_VERSION: Final = "2024-09-01"
 """The first dated api version of Azure that takes `stream_options` (WIRE §2.1)."""
@@ -19,6 +22,20 @@ _FIRST_VERSION: Final = "2024-09-01"
 def body_of(options: Any) -> dict[str, Any]:
     """The body a request will have: its JSON, with the caller's `extra_body` over it."""
     return {**options.json_data, **(options.extra_json or {})}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Whether a call asks for usage."""
+
+    usage_request: UsageRequest | None
+    """As the record says it."""
+    options: Any = None
+    """The SDK's options with the request added; `None` where they are sent as they are."""
+
+
+NOT_TO_ASK: Final = Asked(None)
+"""Usage comes unasked."""
 
 
 class Asking:
@@ -31,30 +48,30 @@ class Asking:
         """Do not ask there again. A place is an address, a model and an api version."""
         self._refused.add(place)
 
-    def with_usage(
-        self, options: Any, body: Mapping[str, Any], place: tuple[str, ...]
-    ) -> Any | None:
-        """Give options that ask for usage; `None` where nothing is to be added.
+    def of(self, options: Any, body: Mapping[str, Any], place: tuple[str, ...]) -> Asked:
+        """Say how a call asks for usage.
 
         The caller's other stream options are kept. The options given are not changed.
         """
-        if body.get("stream") is not True or not self._is_taken(body, place):
-            return None
+        if body.get("stream") is not True:
+            return NOT_TO_ASK
         asked = body.get("stream_options")
-        if asked is not None and not isinstance(asked, Mapping):
-            return None
-        if asked and asked.get("include_usage") is True:
-            return None
+        if isinstance(asked, Mapping) and asked.get("include_usage") is True:
+            return Asked("asked")
+        if place in self._refused:
+            return Asked("refused")
+        if _is_known_to_refuse(body, place) or not (asked is None or isinstance(asked, Mapping)):
+            return Asked("not_asked")
         added = {"stream_options": {**(asked or {}), "include_usage": True}}
         part = "extra_json" if "stream_options" in (options.extra_json or {}) else "json_data"
-        return options.model_copy(update={part: {**getattr(options, part), **added}})
+        update = {part: {**getattr(options, part), **added}}
+        return Asked("asked", options.model_copy(update=update))
 
-    def _is_taken(self, body: Mapping[str, Any], place: tuple[str, ...]) -> bool:
-        """Azure On Your Data and early api versions are known to refuse (WIRE §2.1)."""
-        version = place[-1]
-        # Model inference took it with an older date (WIRE §2.9).
-        is_models = urlsplit(place[0]).path.rstrip("/").endswith("/models")
-        known_to_refuse = "data_sources" in body or (
-            version[:1].isdigit() and version < _FIRST_VERSION and not is_models
-        )
-        return not known_to_refuse and place not in self._refused
+
+def _is_known_to_refuse(body: Mapping[str, Any], place: tuple[str, ...]) -> bool:
+    """Azure On Your Data and early api versions are known to refuse (WIRE §2.1)."""
+    version = place[-1]
+    # Model inference took it with an older date (WIRE §2.9).
+    is_models = urlsplit(place[0]).path.rstrip("/").endswith("/models")
+    too_early = version[:1].isdigit() and version < _FIRST_VERSION and not is_models
+    return "data_sources" in body or too_early

@@ -7,21 +7,19 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any
 
-from usagestream_core.adapter import Head
-from usagestream_core.record import Outcome
+from jiter import from_json
 
-from ..sdk.errors import REQUEST_ID_HEADERS
-from ..sdk.http_library import unread_encoding
+from usagestream_core.record import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Protocol
 
-    class BodyAccount(Protocol):
-        """What keeps account of a body; see `Account`."""
+    class BodyWatcher(Protocol):
+        """What watches a body; see `TrackedCall`."""
 
         @property
         def is_stream(self) -> bool: ...
@@ -32,19 +30,16 @@ if TYPE_CHECKING:
         def left(self, outcome: Outcome) -> None: ...
 
 
-__all__ = ["body_of_kind", "head_of", "plain_bytes"]
+__all__ = ["body_of_kind", "body_sent", "plain_bytes"]
 
 
-def head_of(response: Any) -> Head:
-    """What a response says before its body."""
-    headers: Mapping[str, str] = response.headers
-    return Head(
-        status=response.status_code,
-        content_type=headers.get("content-type"),
-        request_ids={name: headers[name] for name in REQUEST_ID_HEADERS if name in headers},
-        response_model=headers.get("x-ms-served-model"),
-        unread_encoding=unread_encoding(response),
-    )
+def body_sent(request: Any) -> dict[str, Any]:
+    """The JSON object that a request was sent with; empty where it cannot be told."""
+    try:
+        body = from_json(request.content)
+    except Exception:  # noqa: BLE001 - not read beforehand, not JSON: as its library has it
+        return {}
+    return body if isinstance(body, dict) else {}
 
 
 def plain_bytes(response: Any, data: bytes) -> bytes:
@@ -55,7 +50,7 @@ def plain_bytes(response: Any, data: bytes) -> bytes:
     return whole
 
 
-def body_of_kind(kind: str, response: Any, account: BodyAccount) -> Any:
+def body_of_kind(kind: str, response: Any, account: BodyWatcher) -> Any:
     """Make the stream of a response: `kind` is what its library calls one, sync or async."""
     own = response.stream
     library_type = next(base for base in type(own).__mro__ if base.__name__ == kind)
@@ -76,7 +71,7 @@ def _metered_kind(library_type: type) -> type:
 
 
 class _Watched:
-    def __init__(self, own: Any, iterated: Any, account: BodyAccount) -> None:
+    def __init__(self, own: Any, iterated: Any, account: BodyWatcher) -> None:
         self._own = own
         self._iterated = iterated
         self._account = account

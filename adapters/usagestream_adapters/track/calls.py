@@ -11,14 +11,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from usagestream_core.records.sinks import Outbox
-from usagestream_core.records.totals import also_to_totals
+from usagestream_core.records.outbox import Outbox
+from usagestream_core.streams.meter import checked_tags
 
 from ..sdk.addresses import secrets_in_address
 from ..sdk.usage_option import refused_option
-from .account import Account, Facts
-from .ask import Asking, body_of
-from .http import current_account
+from .ask import NOT_TO_ASK, Asking, body_of
+from .call import Facts, TrackedCall
+from .http import current_call
 from .place import endpoint_of, find_place
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class _Opening:
     """A call about to be made: with what, and whether that is more than the caller asked for."""
 
     options: Any
-    account: Account
+    call: TrackedCall
     place: tuple[str, ...]
     asks_more: bool
 
@@ -50,10 +50,11 @@ class Tracker:
         on_record: Callable[[UsageRecord], object] | None,
         tags: Mapping[str, str] | None,
         counter: TokenCounter | None,
+        flush_timeout: float | None,
     ) -> None:
-        self._deliver = Outbox(on_record).put
+        self.outbox = Outbox(on_record, timeout=flush_timeout)
         self._counter = counter
-        self._tags = dict(tags or {})
+        self._tags = checked_tags(tags)
         self._asking = Asking()
 
     def call(
@@ -70,7 +71,7 @@ class Tracker:
         opening = self._open(client, options)
         if opening is None:
             return request(cast_to, options, **how)
-        with _making(opening.account):
+        with _making(opening.call):
             try:
                 return request(cast_to, opening.options, **how)
             except APIStatusError as exc:
@@ -92,7 +93,7 @@ class Tracker:
         opening = self._open(client, options)
         if opening is None:
             return await request(cast_to, options, **how)
-        with _making(opening.account):
+        with _making(opening.call):
             try:
                 return await request(cast_to, opening.options, **how)
             except APIStatusError as exc:
@@ -116,14 +117,16 @@ class Tracker:
             is_azure=hasattr(client, "_azure_endpoint"),
         )
         place = find_place(client, options, facts.model)
-        asked = self._asking.with_usage(options, body, place) if api == "chat" else None
-        account = Account(
+        asking = self._asking.of(options, body, place) if api == "chat" else NOT_TO_ASK
+        call = TrackedCall(
             facts,
-            also_to_totals(self._deliver),
-            hides_usage=asked is not None,
+            self.outbox,
+            hides_usage=asking.options is not None,
+            usage_request=asking.usage_request,
             counter=self._counter,
         )
-        return _Opening(options if asked is None else asked, account, place, asked is not None)
+        asks_more = asking.options is not None
+        return _Opening(asking.options if asks_more else options, call, place, asks_more)
 
     def _asked_too_much(self, opening: _Opening, exc: Any) -> bool:
         """Whether the call was refused for what we added to it, and is to be made without."""
@@ -133,7 +136,9 @@ class Tracker:
         if refused_option(exc.status_code, exc.response.text, conversation) is None:
             return False
         self._asking.refused(opening.place)
-        opening.account.hides_usage = False
+        opening.call.hides_usage = False
+        opening.call.usage_request = "refused"
+        opening.call.reopenings += 1
         return True
 
 
@@ -146,16 +151,16 @@ def _api_of(options: Any) -> Api | None:
 
 
 @contextmanager
-def _making(account: Account) -> Generator[None]:
-    """Let responses find their account, for as long as the SDK makes the call."""
-    token = current_account.set(account)
+def _making(call: TrackedCall) -> Generator[None]:
+    """Let responses find their call, for as long as the SDK makes the call."""
+    token = current_call.set(call)
     try:
         yield
     except BaseException as exc:
-        account.refused(exc)
+        call.refused(exc)
         raise
     finally:
-        current_account.reset(token)
+        current_call.reset(token)
 
 
 def _secrets_of(client: Any) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from usagestream_core.errors import ConfigError
 from usagestream_core.estimates.estimate import CounterChoice, find_counter
-from usagestream_core.records.sinks import is_async
+from usagestream_core.records.outbox import FLUSH_TIMEOUT, is_async
 
 from .calls import Tracker
 from .http import is_metered, metered
@@ -40,6 +40,7 @@ def track(
     on_record: Callable[[UsageRecord], object] | None = None,
     tags: Mapping[str, str] | None = None,
     token_counter: CounterChoice = "auto",  # noqa: S107 - not that kind of token
+    flush_timeout: float | None = FLUSH_TIMEOUT,
 ) -> ClientT:
     """Give a client like this one whose calls are counted; the one given stays as it is.
 
@@ -48,6 +49,8 @@ def track(
     may be async: it runs in the background then, on asyncio. Other endpoints pass through. `tags`
     are copied to each record. Copies made of the new client (`with_options`) are tracked like it.
     Both clients share their connections: closing one closes both, as with any copy the SDK makes.
+    Closing the new one, and the end of the interpreter, also wait for `on_record`, for
+    `flush_timeout` seconds; `None` waits for as long as it takes.
 
     Streams ask for usage wherever it is accepted, and what the caller did not ask for is taken out
     again: objects and their order are those of an untracked client.
@@ -69,7 +72,7 @@ def track(
         raise TypeError(
             "on_record of a sync client is an ordinary function; async clients await one"
         )
-    tracker = Tracker(on_record, tags, find_counter(token_counter))
+    tracker = Tracker(on_record, tags, find_counter(token_counter), flush_timeout)
     tracked: ClientT = _tracked(client, client.copy, tracker, {})
     return tracked
 
@@ -83,7 +86,7 @@ def _tracked(
     inner = options.pop("http_client", None) or client._client  # noqa: SLF001
     made = copy(http_client=metered(inner), **options)
     _keep_azure_address(client, made, options)
-    plain_request, plain_copy = made.request, made.copy
+    plain_request, plain_copy, plain_close = made.request, made.copy, made.close
 
     def request(cast_to: Any, options: Any, **how: Any) -> Any:
         return tracker.call(made, plain_request, cast_to, options, how)
@@ -94,7 +97,17 @@ def _tracked(
     def copy_tracked(**options: Any) -> Any:
         return _tracked(made, plain_copy, tracker, options)
 
-    made.request = arequest if inspect.iscoroutinefunction(plain_request) else request
+    def close() -> None:
+        tracker.outbox.wait()
+        plain_close()
+
+    async def aclose() -> None:
+        await tracker.outbox.flush()
+        await plain_close()
+
+    is_async_client = inspect.iscoroutinefunction(plain_request)
+    made.request = arequest if is_async_client else request
+    made.close = aclose if is_async_client else close
     made.copy = made.with_options = copy_tracked
     return made
 

@@ -11,10 +11,12 @@ from typing import Any, Final
 
 from usagestream_core.adapter import Head, Report
 from usagestream_core.chunk import Chunk
+from usagestream_core.errors import StreamFailedError
 
 from ..wire.chat import ChatDecoder
+from ..wire.sse import failure_in
 
-__all__ = ["ItemDecoder"]
+__all__ = ["ItemDecoder", "error_of"]
 
 _LANGCHAIN_DETAILS: Final = {
     "input_token_details": (
@@ -51,6 +53,14 @@ class ItemDecoder:
 
     def close(self) -> list[Chunk | Report]:
         return []
+
+
+def error_of(exc: Exception) -> StreamFailedError | None:
+    """The error that a frame reported, which the SDK raises; `None` for any other exception."""
+    body = getattr(exc, "body", None)
+    if not body or not hasattr(exc, "request"):
+        return None
+    return failure_in({"error": body}, None)
 
 
 def _frame_of(item: Any) -> dict[str, Any] | None:

@@ -14,11 +14,11 @@ from ..sdk.http_library import library_type
 from ..sdk.redirects import asend, send
 
 if TYPE_CHECKING:
-    from .account import Account
+    from .call import TrackedCall
 
-__all__ = ["current_account", "is_metered", "metered"]
+__all__ = ["current_call", "is_metered", "metered"]
 
-current_account: Final[ContextVar[Account | None]] = ContextVar("usagestream_call", default=None)
+current_call: Final[ContextVar[TrackedCall | None]] = ContextVar("usagestream_call", default=None)
 """The call that is being made by this thread or task."""
 
 
@@ -56,12 +56,12 @@ class _Borrowed:
 
 class _Sending(_Borrowed):
     def send(self, request: Any, **how: Any) -> Any:
-        account = current_account.get()
-        if account is None:
+        call = current_call.get()
+        if call is None:
             return self._borrowed.send(request, **how)
         response = send(self._borrowed, request, **how)
         if response.is_success:
-            account.answered(response)
+            call.answered(response)
         return response
 
     def close(self) -> None:
@@ -70,12 +70,12 @@ class _Sending(_Borrowed):
 
 class _AsyncSending(_Borrowed):
     async def send(self, request: Any, **how: Any) -> Any:
-        account = current_account.get()
-        if account is None:
+        call = current_call.get()
+        if call is None:
             return await self._borrowed.send(request, **how)
         response = await asend(self._borrowed, request, **how)
         if response.is_success:
-            account.aanswered(response)
+            call.aanswered(response)
         return response
 
     async def aclose(self) -> None:

@@ -6,26 +6,24 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
-from datetime import UTC, datetime
+from dataclasses import replace
 from functools import cached_property
 from types import TracebackType
-from typing import Any, Self, cast, overload
+from typing import Any, Self, overload
 from urllib.parse import urlsplit
 
 from usagestream_core.adapter import Head, Target
-from usagestream_core.errors import StreamInterruptedError, StreamNotEndedError
-from usagestream_core.record import Outcome, UsageRecord
-from usagestream_core.records.shutdown import streams
-from usagestream_core.records.sinks import Outbox
-from usagestream_core.records.totals import also_to_totals
-from usagestream_core.streams.meter import Call, Meter
+from usagestream_core.errors import StreamNotEndedError
+from usagestream_core.record import Outcome, UsageRecord, UsageRequest
+from usagestream_core.records.outbox import Outbox
+from usagestream_core.streams.lifecycle import Lifecycle
+from usagestream_core.streams.meter import Call, checked_tags
 from usagestream_core.usage import Usage
 
-from .account import outcome_of
-from .body import head_of
-from .frames import ItemDecoder
+from ..sdk.bodies import head_of
+from .body import body_sent
+from .frames import ItemDecoder, error_of
 from .place import deployment_in, host, provider_of
 
 __all__ = ["MeteredAsyncItems", "MeteredItems", "meter"]
@@ -80,93 +78,79 @@ class _Items:
         tags: Mapping[str, str] | None,
     ) -> None:
         self._stream = stream
-        self._deliver = also_to_totals(Outbox(on_record).put)
-        self._record: UsageRecord | None = None
-        self._finished = False
         response = getattr(stream, "response", None)
         head = Head(status=200) if response is None else head_of(response)
         address = "" if response is None else str(response.request.url)
-        self._model = model
+        asked = {} if response is None else body_sent(response.request)
         provider = "openai"
         if address:
             provider = provider_of(address, head.request_ids, is_azure=False)
         deployment = deployment_in(address) if provider == "azure" else None
-        self._meter = Meter(
-            Call(
-                provider=provider,
-                profile=None,
-                target=Target(endpoint=host(address) if address else "", deployment=deployment),
-                model=model or deployment or "",
-                api="responses" if urlsplit(address).path.endswith("/responses") else "chat",
-                tags=dict(tags or {}),
-            )
+        call = Call(
+            provider=provider,
+            profile=None,
+            target=Target(endpoint=host(address) if address else "", deployment=deployment),
+            model=model or str(asked.get("model") or deployment or ""),
+            params={name: asked[name] for name in ("n",) if name in asked},
+            api="responses" if urlsplit(address).path.endswith("/responses") else "chat",
+            tags=checked_tags(tags),
         )
-        self._meter.start(time.monotonic(), datetime.now(UTC))
-        self._meter.opened(head, ItemDecoder())
-        streams.add(self)
+        self._life = Lifecycle(call, Outbox(on_record))
+        self._life.ask(self)
+        self._life.open(replace(head, usage_request=_usage_request(asked)), ItemDecoder())
 
     @property
     def usage(self) -> Usage:
         """What is known now; final once the stream has ended. Never `None`: see `Usage.source`."""
-        return self._meter.usage if self._record is None else self._record.usage
+        return self._life.usage
 
     @property
     def record(self) -> UsageRecord:
         """The accounting record. Raises `StreamNotEndedError` until the stream has ended."""
-        if self._record is None:
-            raise StreamNotEndedError
-        return self._record
+        return self._life.record
 
     def _took(self, item: Any) -> Any:
-        # The meter hands what it is fed to its decoder, which here reads items instead of bytes.
-        chunks = self._meter.feed(cast("bytes", item), time.monotonic())
-        self._finished = self._finished or any(c.finish_reason is not None for c in chunks)
+        if self._life.owes_record:
+            self._life.feed(item)
         return item
 
     def _ended(self) -> None:
-        if not self._meter.over:
-            self._meter.close(time.monotonic())
-        self._settle(outcome_of(self._meter.failure), self._meter.failure)
+        self._life.end()
+        self._life.settle_end()
 
     def _broke(self, exc: BaseException) -> None:
         """The stream itself raised."""
         if not isinstance(exc, Exception):
-            self._settle(Outcome.CANCELLED, exc)
+            self._left(exc)
             return
-        failure = StreamInterruptedError(f"The stream raised {type(exc).__name__}.")
-        self._settle(Outcome.TRUNCATED, failure)
+        failure = error_of(exc)
+        if failure is None:
+            self._life.broke(exc)
+        else:
+            self._life.meter.fail(failure)
+        self._life.settle_end()
 
     def _left(self, exc: BaseException | None = None) -> None:
-        cancelled = exc is not None and not isinstance(exc, Exception | GeneratorExit)
-        outcome = Outcome.COMPLETED if self._finished else Outcome.CLOSED
-        self._settle(Outcome.CANCELLED if cancelled else outcome, exc)
+        error = None if isinstance(exc, GeneratorExit) else exc
+        self._life.settle(self._life.left_with(exc), error)
 
     def leave_at_exit(self) -> None:
         """The interpreter ends while the caller still has the stream."""
-        self._settle(Outcome.ABANDONED, reason="exit")
-
-    def _settle(
-        self, outcome: Outcome, error: BaseException | None = None, *, reason: str | None = None
-    ) -> None:
-        record = None
-        if self in streams:
-            # Made before it is claimed: should making it be interrupted, the stream is still open.
-            record = self._meter.record(outcome, now=time.monotonic(), error=error, reason=reason)
-        if record is None or not streams.remove(self):
-            return
-        if not record.model:
-            record = record.model_copy(update={"model": record.response_model or ""})
-        self._record = record
-        self._deliver(record)
-
-    def __del__(self) -> None:
-        self._settle(Outcome.ABANDONED)
+        self._life.settle(self._life.left_with(otherwise=Outcome.ABANDONED), reason="exit")
 
     def __getattr__(self, name: str) -> Any:
         """The stream's own attributes, such as the SDK's `response`."""
         if name == "record":  # asked for too early: what `record` raised is an AttributeError
             raise StreamNotEndedError
         return getattr(self._stream, name)
+
+
+def _usage_request(asked: Mapping[str, Any]) -> UsageRequest | None:
+    """Whether a request asked for usage; `None` where it is not known, or comes unasked."""
+    options = asked.get("stream_options")
+    if "messages" not in asked:
+        return None
+    return "asked" if isinstance(options, dict) and options.get("include_usage") else "not_asked"
 
 
 class MeteredItems(_Items):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from usagestream_core.adapter import Report, Retrieved, Stored
+from usagestream_core.adapter import Report, Retrieved, RetrieveRequest
 from usagestream_core.errors import RecoveryError
 
 from .chat import read_counts
@@ -20,7 +20,7 @@ from .sse import word
 __all__ = ["read_stored"]
 
 
-def read_stored(stored: Stored, body: bytes) -> Retrieved:
+def read_stored(stored: RetrieveRequest, body: bytes) -> Retrieved:
     """Read what is said of an answer as a whole.
 
     Counts that are all zero are not believed of an answer with output (WIRE §4). Raises

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -22,8 +21,6 @@ _HIDES: Final = re.compile(r"(ft:)?(o\d|gpt-5|gpt-oss|codex|computer-use)(?!.*-c
 _TOOL_CALL: Final = 7
 """Tokens around the first tool call of an answer: 7 or 8 in every recorded one. More calls add
 more, but by no known rule."""
-
-logger = logging.getLogger("usagestream")
 
 
 @runtime_checkable
@@ -84,16 +81,12 @@ def estimate(
 
     `pieces` are the texts, refusals and tool calls that were seen, of all choices. `lower_bound`
     says that something could not be seen. Returns `None` where there is nothing to fill in, or
-    the model is not known to the counter, or the counter raised (which is logged).
+    the model is not known to the counter. Raises what the counter raises.
     """
     missing = {"input_tokens", "output_tokens"} - reported.keys()
-    try:
-        if not missing or counter.count("", model) is None:
-            return None
-        counts, missed = _fill(missing, counter, model, params, pieces, has_tool_calls)
-    except Exception:
-        logger.exception("The token counter raised; the usage stays unknown")
+    if not missing or counter.count("", model) is None:
         return None
+    counts, missed = _fill(missing, counter, model, params, pieces, has_tool_calls)
     counts = {**counts, **reported}
     if len(missing) == 1 or "total_tokens" not in counts:
         # A total that came with one part only is of before the other was there.

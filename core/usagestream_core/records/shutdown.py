@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import signal
 import sys
 import weakref
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from types import FrameType
 
 __all__ = ["exit_on_signals", "open_stream_count"]
+
+logger = logging.getLogger("usagestream")
 
 
 class Leavable(Protocol):
@@ -21,8 +25,17 @@ class Leavable(Protocol):
     def leave_at_exit(self) -> None: ...
 
 
+class Box(Leavable, Protocol):
+    """What has something in line, of which a forked child has a copy."""
+
+    def leave_to_parent(self) -> None: ...
+
+
 class Register:
-    """Holds weakly what is open. Taking out succeeds once: whoever does it writes the record."""
+    """The streams that are open. Held weakly: one that is dropped ends by that.
+
+    Each step is one of a dict's own: safe in `__del__` and in signal handlers, where a lock is not.
+    """
 
     def __init__(self) -> None:
         self._open: dict[int, weakref.ref[Leavable]] = {}
@@ -30,32 +43,43 @@ class Register:
     def __len__(self) -> int:
         return len(self._open)
 
-    def __contains__(self, one: Leavable) -> bool:
-        return id(one) in self._open
+    def __contains__(self, stream: object) -> bool:
+        return id(stream) in self._open
 
-    def add(self, one: Leavable) -> None:
-        self._open[id(one)] = weakref.ref(one)
+    def add(self, stream: object, holder: Leavable) -> None:
+        """Put in a stream, and who is to leave it when the interpreter ends."""
+        self._open[id(stream)] = weakref.ref(holder)
 
-    def remove(self, one: Leavable) -> bool:
-        """Take out; false where it was out already.
-
-        Atomic, and safe in `__del__` and in signal handlers, where a lock is not.
-        """
-        return self._open.pop(id(one), None) is not None
+    def remove(self, stream: object) -> None:
+        """Take out, if it is in."""
+        self._open.pop(id(stream), None)
 
     def clear(self) -> None:
         self._open.clear()
 
     def leave_all(self) -> None:
         """End everything that is still open."""
-        for reference in list(self._open.values()):
-            one = reference()
-            if one is not None:
-                one.leave_at_exit()
+        holders = [reference() for reference in list(self._open.values())]
+        _leave_each([holder for holder in holders if holder is not None])
 
 
-streams = Register()
-outboxes = Register()
+def _leave_each(items: Iterable[Leavable]) -> None:
+    """End each on its own. Raises at last what interrupted one of them."""
+    interrupt = None
+    for item in items:
+        try:
+            item.leave_at_exit()
+        except Exception:
+            logger.exception("%s could not be ended at exit", type(item).__name__)
+        except BaseException as exc:  # noqa: BLE001 - raised below
+            interrupt = exc
+    if interrupt is not None:
+        raise interrupt
+
+
+streams: Final = Register()
+outboxes: Final[dict[int, Box]] = {}
+"""Those with something in line, by id. Held: the records in them may have no other holder."""
 
 
 def open_stream_count() -> int:
@@ -64,13 +88,17 @@ def open_stream_count() -> int:
 
 
 def _at_exit() -> None:
-    streams.leave_all()
-    outboxes.leave_all()
+    try:
+        streams.leave_all()
+    finally:
+        _leave_each(list(outboxes.values()))
 
 
 def _forget() -> None:
     """A forked child shares its parent's connections and files, which are not its own to end."""
     streams.clear()
+    for outbox in outboxes.values():
+        outbox.leave_to_parent()
     outboxes.clear()
 
 

@@ -1,23 +1,19 @@
-"""Where records go: how a client hands them over, and the sink that ships with it."""
+"""The sinks that ship with this library: where records can go."""
 
 from __future__ import annotations
 
-import inspect
 import logging
 import os
 import threading
 import time
-from collections import deque
-from collections.abc import Awaitable, Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from ..record import UsageRecord
-from .shutdown import outboxes
 
 if TYPE_CHECKING:
-    import asyncio
     from types import ModuleType
 
 try:
@@ -27,124 +23,9 @@ except ImportError:  # pragma: no cover - Windows, where appending processes are
 else:
     _locks = _fcntl
 
-__all__ = ["JsonLinesSink", "Outbox"]
+__all__ = ["JsonLinesSink"]
 
 logger = logging.getLogger("usagestream")
-
-Sink = Callable[[UsageRecord], object]
-
-
-class Outbox:
-    """Hands each record over once, in the order the streams ended. A failure stays in here.
-
-    An ordinary function is called at once, where the stream ends; if another thread is at it, that
-    one carries on. What an async function has to do waits in line until it is awaited.
-    """
-
-    def __init__(self, sink: Sink | None) -> None:
-        self._sink = sink
-        self._is_async = is_async(sink)
-        self._records: deque[UsageRecord] = deque()
-        self._busy = threading.Lock()
-        self._busy_thread: int | None = None
-        self._worker: asyncio.Task[None] | None = None
-        self.failures = 0
-        """Records that the sink raised on."""
-
-    def put(self, record: UsageRecord) -> None:
-        """Take a record. Never raises what a sink does."""
-        if self._sink is None:
-            return
-        self._records.append(record)
-        outboxes.add(self)
-        if self._is_async:
-            self._wake()
-        else:
-            self._hand_over()
-
-    def _hand_over(self) -> None:
-        # After letting go, look again: another thread may have put a record and found it busy.
-        while self._records and self._busy.acquire(blocking=False):
-            self._busy_thread = threading.get_ident()
-            try:
-                while self._records:
-                    self._call(self._records.popleft())
-            finally:
-                self._busy_thread = None
-                self._busy.release()
-
-    def _call(self, record: UsageRecord) -> None:
-        assert self._sink is not None, "a record without a sink"
-        try:
-            result = self._sink(record)
-            if inspect.iscoroutine(result):
-                result.close()
-                raise TypeError("on_record gave a coroutine, which nobody awaits here")  # noqa: TRY301 - counted as any other failure
-        except Exception as exc:  # noqa: BLE001 - logged there
-            self._failed(record, exc)
-
-    def _wake(self) -> None:
-        """Work in the background, where there is an asyncio loop; else `flush` does it."""
-        if self._worker is not None and not self._worker.done():
-            return
-        import asyncio  # slow to import, and loaded already where it is of use
-
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            return
-        self._worker = loop.create_task(self._work())
-
-    async def _work(self) -> None:
-        while self._records:
-            await self._await(self._records.popleft())
-
-    async def _await(self, record: UsageRecord) -> None:
-        try:
-            await cast("Callable[[UsageRecord], Awaitable[object]]", self._sink)(record)
-        except Exception as exc:  # noqa: BLE001 - logged there
-            self._failed(record, exc)
-        except BaseException as exc:
-            self._failed(record, exc)
-            raise
-
-    def _failed(self, record: UsageRecord, exc: BaseException) -> None:
-        self.failures += 1
-        logger.error(
-            "on_record raised; the record %s of this stream is lost", record.id, exc_info=exc
-        )
-
-    def wait(self) -> None:
-        """Return once every record put in until now is handed over, by whatever thread."""
-        if not self._is_async and self._busy_thread != threading.get_ident():
-            self._hand_over()
-            with self._busy:
-                pass
-
-    async def flush(self) -> None:
-        """`wait` for async code."""
-        if not self._is_async:
-            self.wait()
-            return
-        if self._worker is not None:
-            import asyncio
-
-            await asyncio.wait([self._worker])
-        await self._work()
-
-    def leave_at_exit(self) -> None:
-        """The interpreter ends: what is still in line goes out now, on a loop made for it."""
-        if self._is_async and self._records:
-            import asyncio
-
-            asyncio.run(self._work())
-
-
-def is_async(sink: object) -> bool:
-    """Whether this is called to give a coroutine."""
-    return inspect.iscoroutinefunction(sink) or inspect.iscoroutinefunction(
-        getattr(sink, "__call__", None)  # noqa: B004 - not whether it can be called, but how
-    )
 
 
 class JsonLinesSink:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
+from collections import Counter, deque
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
@@ -12,9 +12,10 @@ from ..record import Outcome, UsageRecord
 from ..usage import COUNT_FIELDS, Usage, UsageSource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Generator
+    from contextvars import Context
 
-__all__ = ["Tally", "UsageTotal", "also_to_totals", "track_usage"]
+__all__ = ["Tally", "UsageTotal", "totals_in", "track_usage"]
 
 
 class Tally:
@@ -64,6 +65,7 @@ class UsageTotal:
 
     def __init__(self) -> None:
         self._busy = threading.Lock()
+        self._incoming: deque[UsageRecord] = deque()
         self._models: dict[str, UsageTotal] = {}
         self.reported = Tally(UsageSource.REPORTED)
         """What providers reported."""
@@ -82,15 +84,22 @@ class UsageTotal:
     @property
     def by_model(self) -> dict[str, UsageTotal]:
         """A total for each model that was asked for, by its name; theirs are empty."""
-        with self._busy:
-            return dict(self._models)
+        return dict(self._models)
 
     def add(self, record: UsageRecord) -> None:
-        """Add one record. Safe to call from any thread."""
-        with self._busy:
-            self._add(record)
-            model = self._models.setdefault(record.model, UsageTotal())
-            model._add(record)  # noqa: SLF001 - of this class
+        """Add one record. Safe to call from any thread, and from the garbage collector."""
+        # The collector may run while this thread is adding: what it brings waits for its turn.
+        self._incoming.append(record)
+        while self._incoming and self._busy.acquire(blocking=False):
+            try:
+                while self._incoming:
+                    self._add_all_over(self._incoming.popleft())
+            finally:
+                self._busy.release()
+
+    def _add_all_over(self, record: UsageRecord) -> None:
+        self._add(record)
+        self._models.setdefault(record.model, UsageTotal())._add(record)  # noqa: SLF001 - of this class
 
     def _add(self, record: UsageRecord) -> None:
         source = record.usage.source
@@ -147,15 +156,6 @@ def track_usage() -> Generator[UsageTotal]:
         _open_totals.reset(token)
 
 
-def also_to_totals(deliver: Callable[[UsageRecord], None]) -> Callable[[UsageRecord], None]:
-    """Hand a record to the totals that are open now as well, whenever it comes."""
-    totals = _open_totals.get()
-    if not totals:
-        return deliver
-
-    def to_both(record: UsageRecord) -> None:
-        for total in totals:
-            total.add(record)
-        deliver(record)
-
-    return to_both
+def totals_in(context: Context) -> tuple[UsageTotal, ...]:
+    """The totals that are open in this context."""
+    return context.get(_open_totals, ())

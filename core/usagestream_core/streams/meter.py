@@ -20,18 +20,29 @@ from ..estimates.estimate import estimate
 from ..masking import Mask
 from ..record import Outcome, RecordedError, UsageRecord
 from ..usage import Usage, UsageSource
+from .parts import Parts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from ..adapter import Decoder, Head, Report, Target
+    from ..adapter import Head, Report, Target
     from ..estimates.estimate import TokenCounter
     from ..record import Api
 
-__all__ = ["Call", "Meter"]
+__all__ = ["Call", "Meter", "checked_tags"]
 
 _MOST_ANNOTATIONS: Final = 1_000
 """Frames without a chunk that are kept for the next one; of more, the last."""
+
+
+def checked_tags(tags: Mapping[Any, Any] | None) -> dict[str, str]:
+    """Copy tags. Raises `TypeError` for one that is no string, before anything is sent."""
+    for name, value in (tags or {}).items():
+        if not (isinstance(name, str) and isinstance(value, str)):
+            raise TypeError(
+                f"tags are strings, and {name!r}: {value!r} is not: give str(...) of it"
+            )
+    return dict(tags or {})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +83,6 @@ class Meter:
     def __init__(self, call: Call, counter: TokenCounter | None = None) -> None:
         self._call = call
         self._counter = counter
-        self._decoder: Decoder | None = None
         self._head: Head | None = None
         self._started_at = datetime.fromtimestamp(0, UTC)
         self._started = 0.0
@@ -95,6 +105,7 @@ class Meter:
         """Counts that are all zero: believed only of a stream that sent nothing."""
         self._tool_calls: dict[tuple[int, int], list[str]] = {}
         self._final: Usage | None = None
+        self._failed_parts: Sequence[str] = ()
         self._finish_reasons: dict[int, str] = {}
         self.over = False
         """The provider has said everything; what is left of the body is of no interest."""
@@ -106,10 +117,14 @@ class Meter:
         self._started = now
         self._started_at = started_at
 
-    def opened(self, head: Head, decoder: Decoder) -> None:
-        """Take note that a response has begun."""
+    def opened(self, head: Head, call: Call | None = None) -> None:
+        """Take note that a response has begun; `call` is who was asked, where that tells."""
         self._head = head
-        self._decoder = decoder
+        self._call = call or self._call
+
+    def refused(self, call: Call | None = None) -> None:
+        """Take note that there is no response; `call` as for `opened`."""
+        self._call = call or self._call
 
     @property
     def usage(self) -> Usage:
@@ -122,10 +137,8 @@ class Meter:
     def _reported(self) -> dict[str, int]:
         return self._counts or (not self._said and self._zeros) or {}
 
-    def feed(self, data: bytes | None, now: float) -> list[Chunk]:
-        """Take bytes as they come, or `None` at their end. Returns the chunks they complete."""
-        assert self._decoder is not None, "feed() before opened()"
-        items = self._decoder.close() if data is None else self._decoder.feed(data)
+    def take(self, items: Iterable[Chunk | Report], now: float) -> list[Chunk]:
+        """Take what a decoder gives. Returns the chunks in it, and the last one once it is due."""
         chunks: list[Chunk] = []
         writers = self._writers
         for item in items:
@@ -157,13 +170,18 @@ class Meter:
                 self._first_chunk = now
         return chunks
 
-    def close(self, now: float, interruption: StreamError | None = None) -> list[Chunk]:
-        """The body has ended, or was interrupted. Returns what was still held back.
+    def close(
+        self,
+        items: Iterable[Chunk | Report],
+        now: float,
+        interruption: StreamError | None = None,
+    ) -> list[Chunk]:
+        """The body has ended, or was interrupted; `items` are what the decoder still held back.
 
         Sets `failure` unless the answer had ended: by `[DONE]`, or by a finish reason for every
         choice where the body ended in good order (some servers never send `[DONE]`).
         """
-        chunks = self.feed(None, now)
+        chunks = self.take(items, now)
         if self.over:
             return chunks
         if interruption is not None:
@@ -184,7 +202,11 @@ class Meter:
         """End the account because the stream cannot go on."""
         self.over = True
         self.failure = failure
-        Mask.of(self._call.secrets()).error(failure)
+        try:
+            mask = Mask.of(self._call.secrets())
+        except Exception:  # noqa: BLE001 - said when the record is made
+            mask = Mask.of_everything()
+        mask.error(failure)
 
     def record(
         self,
@@ -194,41 +216,48 @@ class Meter:
         error: BaseException | None = None,
         reason: str | None = None,
     ) -> UsageRecord:
-        """Close the account."""
-        head = self._head
+        """Close the account. Whatever part of it cannot be made is left out, and named."""
+        call, head = self._call, self._head
+        parts = Parts(self._failed_parts)
+        mask = parts.part("secrets", lambda: Mask.of(call.secrets()), Mask.of_everything())
+        parts.add("request_ids", lambda: mask.value(dict(_request_ids(head, error))))
+        parts.add("spillover", lambda: getattr(head or error, "spillover", {}))
+        parts.add("usage_request", lambda: getattr(head or error, "usage_request", None))
+        parts.add("reopenings", lambda: getattr(head or error, "reopenings", 0))
+        parts.add("response_model", lambda: mask.value(self._response_model))
+        parts.add("response_id", lambda: mask.value(self._response_id))
+        parts.add("service_tier", lambda: mask.value(self._service_tier))
+        parts.add("error", lambda: None if error is None else _recorded(error, head, mask))
+        parts.add("usage", lambda: self._final_usage(outcome), lambda: self.usage)
+        parts.add("wire_usage", lambda: mask.value(self._wire_usage))
+        parts.add("anomalies", self._all_anomalies)
         first = self._first_chunk
-        mask = Mask.of(self._call.secrets())
-        return UsageRecord(
-            api=self._call.api,
-            provider=self._call.provider,
-            profile=self._call.profile,
-            endpoint=self._call.target.endpoint,
-            model=self._call.model,
-            deployment=self._call.target.deployment,
-            response_model=mask.value(self._model or (head.response_model if head else None)),
-            response_id=mask.value(self._response_id),
-            request_ids=mask.value(dict(_request_ids(head, error))),
-            **_request_facts(head or error),
-            service_tier=mask.value(self._service_tier),
+        return parts.record(
+            api=call.api,
+            provider=call.provider,
+            profile=call.profile,
+            endpoint=call.target.endpoint,
+            model=call.model or self._response_model or "",
+            deployment=call.target.deployment,
             outcome=outcome,
             finish_reasons=self._finish_reasons,
-            error=None if error is None else _recorded(error, self._head, mask),
             reason=reason,
             started_at=self._started_at,
             first_chunk_at=None if first is None else self._at(first),
             ended_at=self._at(now),
             chunk_count=self._chunk_count,
-            usage=self._final_usage(outcome),
-            wire_usage=mask.value(self._wire_usage),
-            anomalies=self._all_anomalies(),
-            tags=dict(self._call.tags),
+            tags=dict(call.tags),
         )
+
+    @property
+    def _response_model(self) -> str | None:
+        return self._model or (self._head.response_model if self._head else None)
 
     def _at(self, moment: float) -> datetime:
         return self._started_at + timedelta(seconds=moment - self._started)
 
     def answer_ended(self, pending: Iterable[Chunk] = ()) -> bool:
-        """Every choice has a finish reason: those that were asked for, and any other.
+        """Whether every choice has a finish reason: those that were asked for, and any other.
 
         What comes with the `pending` chunks does not count.
         """
@@ -322,7 +351,9 @@ class Meter:
 
     def _last_chunk(self) -> Chunk:
         self.over = True
-        self._final = self._final_usage(Outcome.COMPLETED)
+        parts = Parts()
+        final = parts.part("usage", lambda: self._final_usage(Outcome.COMPLETED), self.usage)
+        self._final, self._failed_parts = final, parts.failed
         return Chunk(usage=self._final, raw=self._wire_frame, annotations=tuple(self._annotations))
 
 
@@ -339,12 +370,6 @@ def _request_ids(head: Head | None, error: BaseException | None) -> Mapping[str,
     if head is not None:
         return head.request_ids
     return error.request_ids if isinstance(error, ProviderError) else {}
-
-
-def _request_facts(said: Head | BaseException | None) -> dict[str, Any]:
-    """What became of the request for usage, by the response's head or by the refusal."""
-    names = ("spillover", "usage_request", "reopenings")
-    return {name: getattr(said, name) for name in names if hasattr(said, name)}
 
 
 def _recorded(error: BaseException, head: Head | None, mask: Mask) -> RecordedError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-from ..adapter import Retrieved, Retriever, Stored
+from ..adapter import Retrieved, Retriever, RetrieveRequest
 from ..errors import NotFoundError, RecoveryError
 from ..usage import Usage, UsageSource
 
@@ -84,10 +84,10 @@ class _Attempts:
         self._deadline = time.monotonic() + timeout
         self._pause = 0.0
 
-    def next(self) -> Stored:
+    def next(self) -> RetrieveRequest:
         """What to ask for now. To cancel is asked once."""
         cancel, self._cancel = self._cancel, False
-        return Stored(
+        return RetrieveRequest(
             api=self._record.api,
             response_id=self._response_id,
             cancel=cancel,

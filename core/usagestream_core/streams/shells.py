@@ -12,7 +12,7 @@ from ..adapter import Interruptible
 from ..record import Outcome
 from .protocols import AsyncUsageStream, UsageStream
 from .recovery import arecover, recover
-from .state import Account, Ending, Terms, within
+from .state import PendingDrain, StreamPolicy, StreamState, bounded, warn_of_drop
 
 if TYPE_CHECKING:
     from ..adapter import Adapter, AsyncByteStream, ByteStream, Request
@@ -27,7 +27,28 @@ Background = Callable[[Coroutine[Any, Any, None]], bool]
 """Runs a coroutine without being waited for, and says so; or cannot, and leaves it alone."""
 
 
-class SyncStream(Account, UsageStream):
+class _Held:
+    """What both shells show of the state that they hold."""
+
+    def __init__(
+        self, adapter: Adapter, request: Request, call: Call, policy: StreamPolicy
+    ) -> None:
+        self._adapter = adapter
+        self._request = request
+        self._state = StreamState(adapter, call, policy)
+
+    @property
+    def usage(self) -> Usage:
+        """What is known now; final once the stream has ended. Never `None`: see `Usage.source`."""
+        return self._state.life.usage
+
+    @property
+    def record(self) -> UsageRecord:
+        """The accounting record. Raises `StreamNotEndedError` until the stream has ended."""
+        return self._state.life.record
+
+
+class SyncStream(_Held, UsageStream):
     """`UsageStream` over an adapter's `open`."""
 
     _body: ByteStream | None = None
@@ -37,31 +58,35 @@ class SyncStream(Account, UsageStream):
         return self
 
     def __next__(self) -> Chunk:
-        while not self._ready:
-            if self._closed or self._meter.over:
+        state = self._state
+        while not state.ready:
+            if state.is_read:
                 self._release()
-                self._finish()
+                self._state.finish()
                 raise StopIteration
-            if not self._sent:
+            if not state.asked:
                 self._open()
+            state.await_more()
             try:
                 data = next(self._bytes, None)
             except Exception as exc:  # noqa: BLE001 - only the transport runs here
-                self._interrupted(exc)
+                state.broke(exc)
             except BaseException as exc:
+                state.busy = False
                 self._left(exc)
                 raise
             else:
-                self._received(data)
-        chunk = self._ready.pop()
-        if chunk.usage is not None or self._limit is not None:
-            self._handing_over(chunk)
-        if self._closed:
+                state.receive(data)
+            state.busy = False
+        chunk = state.ready.pop()
+        if chunk.usage is not None or state.limit is not None:
+            state.handing_over(chunk)
+        if state.closed:
             self._release()
         return chunk
 
     def __enter__(self) -> Self:
-        if not self._sent and not self._closed:
+        if not self._state.asked and not self._state.closed:
             self._open()
         return self
 
@@ -76,10 +101,10 @@ class SyncStream(Account, UsageStream):
     def __del__(self) -> None:
         if sys.is_finalizing():
             return
-        dropped = self._dropped()
+        dropped = self._state.dropped()
         self._drop()
         if dropped:
-            self._warn()
+            warn_of_drop(self)
 
     def text(self) -> str:
         return "".join([chunk.text for chunk in self if chunk.index == 0])
@@ -89,62 +114,63 @@ class SyncStream(Account, UsageStream):
             for _ in self:
                 pass
             return self.usage
-        if not self._sent and not self._closed:
+        if not self._state.asked and not self._state.closed:
             self._open()
-        if not self._closed:
+        if not self._state.closed:
             self._read_on(timeout)
-            self._drained()
+            self._state.read_out()
         self._release()
-        self._finish()
+        self._state.finish()
         return self.usage
 
     def recover(self, *, cancel: bool = False, timeout: float = 0.0) -> UsageRecord:
-        record = self._to_recover()
-        self._record = record = recover(self._adapter, record, cancel=cancel, timeout=timeout)
+        record = self._state.to_recover()
+        record = recover(self._adapter, record, cancel=cancel, timeout=timeout)
+        self._state.life.recovered(record)
         return record
 
     def close(self) -> None:
         self._left(None)
 
     def leave_at_exit(self) -> None:
-        self._leave_at_exit(self._body)
+        self._state.leave_at_exit(self._body)
 
     def _open(self) -> None:
-        self._start()
+        self._state.ask(self)
         try:
             self._body = self._adapter.open(self._request)
         except BaseException as exc:
-            self._refused(exc)
+            self._state.refused(exc)
             raise
-        self._opened(self._body.head)
+        self._state.open(self._body.head)
         self._bytes = iter(self._body)
 
     def _left(self, exc: BaseException | None) -> None:
-        ending = self._leave(exc)
-        if ending is not None:
+        drain = self._state.leave(exc)
+        if drain is not None:
             try:
-                self._read_on(ending.seconds)
+                self._read_on(drain.seconds)
             except BaseException as stop:
-                self._settle(Outcome.CANCELLED, stop)
+                self._state.life.settle(Outcome.CANCELLED, stop)
                 self._drop()
                 raise
-            self._ended(ending)
+            self._state.drained(drain)
         self._release()
 
     def _read_on(self, seconds: float | None) -> None:
         """Read to the end of the answer what nobody waits for."""
         try:
-            with within(self._body, seconds):
-                while not self._meter.over and not self._body_ended:
-                    self._read_rest(next(self._bytes, None))
+            with bounded(self._body, seconds):
+                while self._state.has_rest:
+                    self._state.receive_rest(next(self._bytes, None))
         except Exception as exc:  # noqa: BLE001 - only the transport runs here
-            self._rest_broke(exc)
+            self._state.rest_broke(exc)
 
     def _release(self) -> None:
         """Let the connection go; back to the pool, if the end of the body is near."""
-        if self._has_tail:
-            self._body_ended = True
-            with suppress(Exception), within(self._body, self._terms.rest_timeout):
+        if self._state.has_tail:
+            self._state.life.body_ended = True
+            with suppress(Exception), bounded(self._body, self._state.policy.rest_timeout):
                 for _ in self._bytes:
                     pass
         self._drop()
@@ -155,49 +181,58 @@ class SyncStream(Account, UsageStream):
             body.close()
 
 
-class AsyncStream(Account, AsyncUsageStream):
+class AsyncStream(_Held, AsyncUsageStream):
     """`AsyncUsageStream` over an adapter's `aopen`."""
 
     _body: AsyncByteStream | None = None
     _bytes: AsyncIterator[bytes]
 
     def __init__(
-        self, adapter: Adapter, request: Request, call: Call, terms: Terms, background: Background
+        self,
+        adapter: Adapter,
+        request: Request,
+        call: Call,
+        policy: StreamPolicy,
+        background: Background,
     ) -> None:
-        super().__init__(adapter, request, call, terms)
+        super().__init__(adapter, request, call, policy)
         self._background = background
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Chunk:
-        while not self._ready:
-            if self._closed or self._meter.over:
+        state = self._state
+        while not state.ready:
+            if state.is_read:
                 await self._release()
-                self._finish()
+                self._state.finish()
                 raise StopAsyncIteration
-            if not self._sent:
+            if not state.asked:
                 await self._open()
+            state.await_more()
             try:
                 data = await self._bytes.__anext__()  # anext() with a default takes a step more
             except StopAsyncIteration:
-                self._received(None)
+                state.receive(None)
             except Exception as exc:  # noqa: BLE001 - only the transport runs here
-                self._interrupted(exc)
+                state.broke(exc)
             except BaseException as exc:
+                state.busy = False
                 await self._left(exc)
                 raise
             else:
-                self._received(data)
-        chunk = self._ready.pop()
-        if chunk.usage is not None or self._limit is not None:
-            self._handing_over(chunk)
-        if self._closed:
+                state.receive(data)
+            state.busy = False
+        chunk = state.ready.pop()
+        if chunk.usage is not None or state.limit is not None:
+            state.handing_over(chunk)
+        if state.closed:
             await self._release()
         return chunk
 
     async def __aenter__(self) -> Self:
-        if not self._sent and not self._closed:
+        if not self._state.asked and not self._state.closed:
             await self._open()
         return self
 
@@ -212,11 +247,11 @@ class AsyncStream(Account, AsyncUsageStream):
     def __del__(self) -> None:
         if sys.is_finalizing():
             return
-        dropped = self._dropped()
+        dropped = self._state.dropped()
         if isinstance(self._body, Interruptible):
             self._body.abort()  # closing it would have to be awaited
         if dropped:
-            self._warn()
+            warn_of_drop(self)
 
     async def text(self) -> str:
         return "".join([chunk.text async for chunk in self if chunk.index == 0])
@@ -226,13 +261,13 @@ class AsyncStream(Account, AsyncUsageStream):
             async for _ in self:
                 pass
             return self.usage
-        if not self._sent and not self._closed:
+        if not self._state.asked and not self._state.closed:
             await self._open()
-        if not self._closed:
+        if not self._state.closed:
             await self._read_on(timeout)
-            self._drained()
+            self._state.read_out()
         await self._release()
-        self._finish()
+        self._state.finish()
         return self.usage
 
     async def recover(
@@ -241,61 +276,61 @@ class AsyncStream(Account, AsyncUsageStream):
         cancel: bool = False,
         timeout: float = 0.0,  # noqa: ASYNC109 - polling, which no cancel scope does
     ) -> UsageRecord:
-        record = self._to_recover()
+        record = self._state.to_recover()
         record = await arecover(self._adapter, record, cancel=cancel, timeout=timeout)
-        self._record = record
+        self._state.life.recovered(record)
         return record
 
     async def close(self) -> None:
         await self._left(None)
 
     def leave_at_exit(self) -> None:
-        self._leave_at_exit(self._body)
+        self._state.leave_at_exit(self._body)
 
     async def _open(self) -> None:
-        self._start()
+        self._state.ask(self)
         try:
             self._body = await self._adapter.aopen(self._request)
         except BaseException as exc:
-            self._refused(exc)
+            self._state.refused(exc)
             raise
-        self._opened(self._body.head)
+        self._state.open(self._body.head)
         self._bytes = aiter(self._body)
 
     async def _left(self, exc: BaseException | None) -> None:
-        ending = self._leave(exc)
-        if ending is None:
+        drain = self._state.leave(exc)
+        if drain is None:
             await self._release()
             return
-        work = self._carry_on(ending)
-        if not (ending.is_drain and self._background(work)):
+        work = self._carry_on(drain)
+        if not (drain.is_drain and self._background(work)):
             await work
 
-    async def _carry_on(self, ending: Ending) -> None:
+    async def _carry_on(self, drain: PendingDrain) -> None:
         try:
-            await self._read_on(ending.seconds)
+            await self._read_on(drain.seconds)
         except BaseException as stop:
-            self._settle(Outcome.CANCELLED, stop)
+            self._state.life.settle(Outcome.CANCELLED, stop)
             await self._drop()
             raise
-        self._ended(ending)
+        self._state.drained(drain)
         await self._release()
 
     async def _read_on(self, seconds: float | None) -> None:
         """Read to the end of the answer what nobody waits for."""
         try:
-            with within(self._body, seconds):
-                while not self._meter.over and not self._body_ended:
-                    self._read_rest(await anext(self._bytes, None))
+            with bounded(self._body, seconds):
+                while self._state.has_rest:
+                    self._state.receive_rest(await anext(self._bytes, None))
         except Exception as exc:  # noqa: BLE001 - only the transport runs here
-            self._rest_broke(exc)
+            self._state.rest_broke(exc)
 
     async def _release(self) -> None:
         """Let the connection go; back to the pool, if the end of the body is near."""
         try:
-            if self._has_tail:
-                self._body_ended = True
-                with suppress(Exception), within(self._body, self._terms.rest_timeout):
+            if self._state.has_tail:
+                self._state.life.body_ended = True
+                with suppress(Exception), bounded(self._body, self._state.policy.rest_timeout):
                     async for _ in self._bytes:
                         pass
         finally:

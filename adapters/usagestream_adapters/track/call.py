@@ -1,4 +1,4 @@
-"""The account of one call: from the request to the one record, whatever comes between."""
+"""One tracked call: what its caller is given of the body, and what its life takes of it."""
 
 # The response is httpx2's or httpx's.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
@@ -6,35 +6,30 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from usagestream_core.adapter import Decoder, Head, Target
-from usagestream_core.errors import (
-    ProviderError,
-    StreamError,
-    StreamInterruptedError,
-    StreamTruncatedError,
-)
+from usagestream_core.errors import ProviderError
 from usagestream_core.estimates.estimate import TokenCounter, as_messages
-from usagestream_core.record import Api, Outcome, UsageRecord
-from usagestream_core.records.shutdown import streams
-from usagestream_core.streams.meter import Call, Meter
+from usagestream_core.record import Api, Outcome, UsageRequest
+from usagestream_core.records.outbox import Outbox
+from usagestream_core.streams.lifecycle import Lifecycle, Phase
+from usagestream_core.streams.meter import Call
 
+from ..sdk.bodies import head_of
 from ..sdk.errors import translate
 from ..wire.document import ChatDocument, ResponsesDocument
 from ..wire.responses import ResponsesDecoder
-from .body import body_of_kind, head_of, plain_bytes
+from .body import body_of_kind, plain_bytes
 from .events import NULL_USAGE, EventSplitter, without_usage
 from .place import deployment_in, host, provider_of
 from .skim import SkimmingChatDecoder
 
-__all__ = ["Account", "Facts", "outcome_of"]
+__all__ = ["Facts", "TrackedCall"]
 
 _DECODERS: Mapping[tuple[str, bool], Callable[[Head], Decoder]] = {
     ("chat", True): SkimmingChatDecoder,
@@ -62,11 +57,9 @@ class Facts:
         """Whether a stream was asked for."""
         return self.body.get("stream") is True
 
-    @property
-    def choices(self) -> int:
-        """How many choices were asked for."""
-        n = self.body.get("n")
-        return n if isinstance(n, int) else 1
+    def provider(self, header_names: Collection[str] = ()) -> str:
+        """Who answers, as far as is known without, or with, the names of a response's headers."""
+        return provider_of(self.base_url, header_names, is_azure=self.is_azure)
 
     @property
     def params(self) -> Mapping[str, Any]:
@@ -91,16 +84,8 @@ class Facts:
         )
 
 
-def outcome_of(failure: StreamError | None) -> Outcome:
-    """How a stream ended that ended by itself."""
-    if failure is None:
-        return Outcome.COMPLETED
-    cut = isinstance(failure, StreamTruncatedError | StreamInterruptedError)
-    return Outcome.TRUNCATED if cut else Outcome.FAILED
-
-
-class Account:
-    """Watches the bytes of one call go by, and settles once. Never raises what is wrong with them.
+class TrackedCall:
+    """Watches the bytes of one call go by. Never raises what is wrong with them.
 
     Bytes are handed on event by event, so that what the caller has taken is known whatever the
     reads were. The outcome follows from that; the usage from all that was received.
@@ -109,26 +94,26 @@ class Account:
     def __init__(
         self,
         facts: Facts,
-        deliver: Callable[[UsageRecord], None],
+        outbox: Outbox,
         *,
         hides_usage: bool,
+        usage_request: UsageRequest | None,
         counter: TokenCounter | None,
     ) -> None:
         self._facts = facts
-        self._counter = counter
-        self._deliver = deliver
-        self._started = time.monotonic()
-        self._started_at = datetime.now(UTC)
-        self._meter: Meter | None = None
+        self._life = Lifecycle(facts.call(facts.provider()), outbox, counter)
         self._splitter = EventSplitter()
         self._waiting: deque[bytes] = deque()
-        self._finished: set[int] = set()
         self._document: list[bytes] = []
         self._unpack: Callable[[bytes], bytes] = bytes
         self._skim: Callable[[bytes], bool] | None = None
         self.hides_usage = hides_usage
         """Whether the usage was asked for by us, and not by the caller."""
-        self.settled = False
+        self.usage_request: UsageRequest | None = usage_request
+        """Whether it was asked for by anybody, as the record says it."""
+        self.reopenings = 0
+        """How often the call was made anew, without what was refused."""
+        self._life.ask(self)
 
     def answered(self, response: Any) -> None:
         """A response has come, and the SDK is about to get it: put ourselves in its way."""
@@ -141,27 +126,20 @@ class Account:
             response.stream = body_of_kind("AsyncByteStream", response, self)
 
     def _opened(self, response: Any) -> bool:
-        """Begin to meter. True if the body has yet to be read."""
+        """Begin to read. True if the body has yet to be read."""
         head = head_of(response)
-        meter = self._begun(head.request_ids)
         decoder = _DECODERS[self._facts.api, self._facts.is_stream](head)
-        meter.opened(head, decoder)
+        provider = self._facts.provider(head.request_ids)
+        head = replace(head, usage_request=self.usage_request, reopenings=self.reopenings)
+        self._life.open(head, decoder, self._facts.call(provider))
         if isinstance(decoder, SkimmingChatDecoder):
             self._skim = decoder.skim
         if not response.is_stream_consumed:
             self._unpack = partial(plain_bytes, response)
             return True
-        meter.feed(response.content, time.monotonic())
+        self._life.feed(response.content)
         self.ended()
         return False
-
-    def _begun(self, header_names: Mapping[str, str]) -> Meter:
-        facts = self._facts
-        provider = provider_of(facts.base_url, header_names, is_azure=facts.is_azure)
-        self._meter = meter = Meter(facts.call(provider), self._counter)
-        meter.start(self._started, self._started_at)
-        streams.add(self)
-        return meter
 
     @property
     def is_stream(self) -> bool:
@@ -171,9 +149,10 @@ class Account:
     def broke(self, exc: BaseException) -> None:
         """Something went wrong while the next bytes were awaited."""
         if isinstance(exc, Exception):
-            self._interrupted(exc)
+            self._life.broke(exc)
+            self._settle_end()
         else:
-            self.left(Outcome.CANCELLED)
+            self.left(Outcome.CANCELLED, exc)
 
     def quick(self, data: bytes) -> bytes | None:
         """The short way for most reads: one event, like one before but for its text.
@@ -200,81 +179,55 @@ class Account:
             waiting += splitter.close() if data is None else splitter.feed(data)
             while waiting:
                 event = waiting.popleft()
-                if not self.settled:
+                if self._life.owes_record:
                     self._note(event)
                 shown = without_usage(event) if self.hides_usage else event
                 if shown:
                     yield shown
 
     def _note(self, data: bytes) -> None:
-        meter = self._meter
-        assert meter is not None, "bytes without a response"
-        for chunk in meter.feed(data, time.monotonic()):
-            if chunk.finish_reason is not None:
-                self._finished.add(chunk.index)
-        if meter.over:
-            self._close(None)
+        self._life.feed(data)
+        if self._life.meter.over:
+            self._settle_end()
 
     def ended(self) -> None:
         """The body was read to its end."""
-        if self._document:
+        if self._document and self._life.owes_record:
             self._note(self._unpack(b"".join(self._document)))
-        self._close(None)
+        if self._life.owes_record:
+            self._life.end()
+            self._settle_end()
 
-    def _interrupted(self, exc: Exception) -> None:
-        failure = StreamInterruptedError(
-            f"The connection broke mid-stream: {type(exc).__name__}: {exc}"
-        )
-        failure.__cause__ = exc
-        self._close(failure)
-
-    def _close(self, interruption: StreamInterruptedError | None) -> None:
-        meter = self._meter
-        if self.settled or meter is None:
-            return
-        if not meter.over:
-            meter.close(time.monotonic(), interruption)
-        self._settle(outcome_of(meter.failure), meter.failure)
+    def _settle_end(self) -> None:
+        self._skim = None
+        self._life.settle_end()
 
     def leave_at_exit(self) -> None:
-        """The interpreter ends while the caller still has the response."""
+        """The interpreter ends while the caller still has the response, or waits for it."""
         self.left(Outcome.ABANDONED, reason="exit")
 
-    def left(self, outcome: Outcome, *, reason: str | None = None) -> None:
+    def left(
+        self, outcome: Outcome, exc: BaseException | None = None, *, reason: str | None = None
+    ) -> None:
         """The caller wants no more. The answer may have been given all the same."""
-        if self.settled:
+        life = self._life
+        if not life.owes_record:
             return
-        given = outcome is not Outcome.CANCELLED and len(self._finished) >= self._facts.choices
-        meter = self._meter
-        assert meter is not None, "left before there was a response"
-        waiting = [b"", *self._waiting]  # the first for what was skimmed
-        while waiting and not meter.over:
-            meter.feed(waiting.pop(0), time.monotonic())
-        self._settle(Outcome.COMPLETED if given else outcome, reason=reason)
+        outcome = life.left_with(exc, otherwise=outcome)
+        self._skim = None
+        life.take_rest((b"", *self._waiting))  # the first for what was skimmed
+        life.settle(outcome, exc, reason=reason)
 
     def refused(self, exc: BaseException) -> None:
         """The call has failed before there was a body to read."""
-        if self._meter is not None:
+        if self._life.phase > Phase.ASKED:
             return
-        provider = provider_of(self._facts.base_url, (), is_azure=self._facts.is_azure)
+        response = getattr(exc, "response", None)
+        provider = self._facts.provider(() if response is None else response.headers)
         error = exc
         if isinstance(exc, Exception):
             error = translate(exc, provider, self._facts.secrets)
-        ids = error.request_ids if isinstance(error, ProviderError) else {}
-        self._begun(ids)
-        refused = isinstance(exc, Exception)
-        self._settle(Outcome.REJECTED if refused else Outcome.CANCELLED, error)
-
-    def _settle(
-        self, outcome: Outcome, error: BaseException | None = None, *, reason: str | None = None
-    ) -> None:
-        assert self._meter is not None, "an end without a beginning"
-        record = None
-        if self in streams:
-            # Made before it is claimed: should making it be interrupted, the call is still open.
-            now = time.monotonic()
-            record = self._meter.record(outcome, now=now, error=error, reason=reason)
-        self.settled = True
-        self._skim = None
-        if record is not None and streams.remove(self):
-            self._deliver(record)
+        if isinstance(error, ProviderError):
+            error.usage_request = self.usage_request
+            error.reopenings = self.reopenings
+        self._life.refused(error, self._facts.call(provider))

@@ -1,0 +1,366 @@
+"""Whatever interrupts the end of a stream, and wherever: one record, once."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+from openai import OpenAI
+from tests._support.chat import HELLO, body, choice, cut, frame
+from tests._support.fakes import FakeAdapter
+from tests._support.sdk_http import client_of, streamed
+
+import usagestream_core
+from usagestream import AsyncClient, Client, Outcome, TokenCounter, UsageRecord, meter, track
+from usagestream_core.adapter import Head
+from usagestream_core.records.shutdown import open_stream_count, outboxes, streams
+from usagestream_core.streams.parts import Parts
+
+ASK: dict[str, Any] = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hi"}]}
+CORE = Path(usagestream_core.__file__).parent
+WATCHED = {
+    str(CORE / name)
+    for name in (
+        "streams/lifecycle.py",
+        "streams/parts.py",
+        "streams/state.py",
+        "records/outbox.py",
+        "records/shutdown.py",
+        "records/interrupts.py",
+    )
+}
+
+
+class Struck(BaseException):
+    """What is raised in the middle."""
+
+
+@dataclass
+class Striker:
+    """Raises once, at the n-th line that is run in the watched modules."""
+
+    at: int
+    lines: int = 0
+    places: list[str] = field(default_factory=list[str])
+
+    def trace(self, frame: FrameType, event: str, _arg: object) -> Any:
+        if frame.f_code.co_filename not in WATCHED:
+            return None
+        if event == "line":
+            self.lines += 1
+            if self.lines == self.at:
+                self.places.append(f"{frame.f_code.co_qualname}:{frame.f_lineno}")
+                raise Struck
+        return self.trace
+
+    @contextmanager
+    def watching(self) -> Generator[None]:
+        before = sys.gettrace()
+        sys.settrace(self.trace)
+        try:
+            yield
+        finally:
+            sys.settrace(before)
+
+
+def sdk_client() -> Any:
+    """An SDK client that is answered with a greeting."""
+    http = client_of(lambda _: streamed(cut(HELLO, 0), asynchronous=False), asynchronous=False)
+    return OpenAI(api_key="k", base_url="http://127.0.0.1:9/v1", http_client=http)
+
+
+def read_to_the_end(sink: Callable[[UsageRecord], None], striker: Striker) -> None:
+    """Read by `drain()`."""
+    with Client(FakeAdapter(), on_record=sink, token_counter=None) as client:
+        stream = client.stream(**ASK)
+        with striker.watching():
+            stream.drain()
+
+
+def left_early(sink: Callable[[UsageRecord], None], striker: Striker) -> None:
+    """Closed after the first chunk."""
+    with Client(FakeAdapter(), on_record=sink, token_counter=None) as client:
+        stream = client.stream(**ASK)
+        next(stream)
+        with striker.watching():
+            stream.close()
+
+
+def dropped(sink: Callable[[UsageRecord], None], striker: Striker) -> None:
+    """Left to the garbage collector."""
+    with Client(FakeAdapter(), on_record=sink, token_counter=None) as client:
+        stream = client.stream(**ASK)
+        next(stream)
+        with striker.watching():
+            del stream
+
+
+def left_at_exit(sink: Callable[[UsageRecord], None], striker: Striker) -> None:
+    """Open when the program ends."""
+    with Client(FakeAdapter(), on_record=sink, token_counter=None) as client:
+        stream = client.stream(**ASK)
+        next(stream)
+        with striker.watching():
+            streams.leave_all()
+
+
+def read_async(sink: Callable[[UsageRecord], None], striker: Striker) -> None:
+    """Read by an async client."""
+
+    async def main() -> None:
+        adapter: Any = FakeAdapter()
+        async with AsyncClient(adapter, on_record=sink, token_counter=None) as client:
+            stream = client.stream(**ASK)
+            with striker.watching():
+                await stream.drain()
+
+    asyncio.run(main())
+
+
+def tracked(sink: Callable[[UsageRecord], None], striker: Striker) -> None:
+    """Read through the SDK."""
+    with track(sdk_client(), on_record=sink, token_counter=None) as client:
+        stream = client.chat.completions.create(**ASK, stream=True)
+        with striker.watching():
+            for _ in stream:
+                pass
+
+
+def tracked_and_left(sink: Callable[[UsageRecord], None], striker: Striker) -> None:
+    """Closed through the SDK."""
+    with track(sdk_client(), on_record=sink, token_counter=None) as client:
+        stream = client.chat.completions.create(**ASK, stream=True)
+        next(stream)
+        with striker.watching():
+            stream.close()
+
+
+def metered(sink: Callable[[UsageRecord], None], striker: Striker) -> None:
+    """Items of somebody else."""
+    items = meter([{"choices": [{"index": 0, "delta": {"content": "Hi"}}]}], on_record=sink)
+    with striker.watching():
+        list(items)
+
+
+WAYS = [
+    read_to_the_end,
+    left_early,
+    dropped,
+    left_at_exit,
+    read_async,
+    tracked,
+    tracked_and_left,
+    metered,
+]
+
+
+def run(way: Callable[..., None], at: int) -> tuple[Striker, list[UsageRecord]]:
+    """One life of one stream, struck at one line; and then the end of the program."""
+    records: list[UsageRecord] = []
+    striker = Striker(at)
+    gc.disable()  # or it would finalise what other tests left, under our eyes
+    try:
+        with suppress(Struck):
+            way(records.append, striker)
+    finally:
+        gc.enable()
+    if open_stream_count():
+        gc.collect()
+    streams.leave_all()
+    for outbox in list(outboxes.values()):
+        outbox.leave_at_exit()
+    return striker, records
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.slow
+@pytest.mark.parametrize("way", WAYS)
+def test_invariant_6_one_record_wherever_it_is_interrupted(way: Callable[..., None]) -> None:
+    """Something is raised at each line of reading, settling, handing over and leaving, in turn."""
+    whole, records = run(way, 0)
+    assert len(records) == 1
+    assert whole.lines > 20
+    wrong: list[str] = []
+    for at in range(1, whole.lines + 1):
+        handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+        struck, records = run(way, at)
+        if len(records) != 1 and not was_never_sent(struck, records):
+            wrong.append(f"{struck.places}: {len(records)}")
+        assert open_stream_count() == 0
+        assert not outboxes
+        for number, handler in zip((signal.SIGINT, signal.SIGTERM), handlers, strict=True):
+            signal.signal(number, handler)
+    assert wrong == []
+
+
+def was_never_sent(struck: Striker, records: list[UsageRecord]) -> bool:
+    """Struck before the request was on its way: there is nothing to record."""
+    early = ("StreamState.ask:", "Lifecycle.ask:", "Register.add:", "StreamState.is_read:",
+             "StreamState.has_rest", "Lifecycle.__init__")  # fmt: skip
+    return not records and any(place.startswith(early) for place in struck.places)
+
+
+def boom(*_args: Any, **_more: Any) -> Any:
+    """Cannot be done."""
+    raise RuntimeError("a fault")
+
+
+class BrokenCounter(TokenCounter):
+    """An estimate that cannot be made."""
+
+    def count(self, text: str, model: str) -> int | None:
+        counted: int | None = boom(text, model)
+        return counted
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.parametrize("way", WAYS)
+def test_invariant_8_a_part_that_cannot_be_made_is_named_and_loses_nothing(
+    way: Callable[..., None], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Every part of the record in turn, on every ending."""
+    plain = Parts.add
+    _, records = run(way, 0)
+    names: list[str] = []
+
+    def note(_self: Parts, name: str, *_ways: Callable[[], Any]) -> None:
+        names.append(name)
+
+    monkeypatch.setattr(Parts, "add", note)
+    run(way, 0)
+    assert len(names) > 8
+    for part in names:
+
+        def add(self: Parts, name: str, *ways: Callable[[], Any], part: str = part) -> None:
+            plain(self, name, *([boom, *ways[1:]] if name == part else ways))
+
+        monkeypatch.setattr(Parts, "add", add)
+        _, broken = run(way, 0)
+        assert [record.failed_parts for record in broken] == [(part,)]
+        assert broken[0].outcome is records[0].outcome
+        assert f"The {part} of a stream's record could not be made" in caplog.text
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["left", "whole"])
+def test_an_estimate_that_raises_leaves_what_was_reported(
+    whole: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A tokenizer is somebody else's code. The stream goes on, and its record says so."""
+    adapter = FakeAdapter()
+    frames = [frame(choice(content="Hi")), *([frame(choice(finish="stop"))] if whole else [])]
+    adapter.reads = [body(*frames, done=whole)]
+    records: list[UsageRecord] = []
+    with Client(adapter, on_record=records.append, token_counter=BrokenCounter()) as client:
+        stream = client.stream(**ASK)
+        texts = [chunk.text for chunk in stream] if whole else [next(stream).text]
+        stream.close()
+    assert "".join(texts) == "Hi"
+    assert [(one.usage.source, one.failed_parts) for one in records] == [("unknown", ("usage",))]
+    assert "a fault" in caplog.text
+
+
+def test_where_the_secrets_cannot_be_told_everything_is_covered() -> None:
+    """Rather no text than one that shows a key."""
+    records: list[UsageRecord] = []
+    adapter = FakeAdapter()
+    adapter.secrets = boom  # type: ignore[attr-defined]
+    with Client(adapter, on_record=records.append, token_counter=None) as client:
+        client.stream(**ASK).drain()
+    assert records[0].failed_parts == ("secrets",)
+    assert records[0].response_model == "***"
+    assert records[0].usage.total_tokens
+
+
+def test_a_field_that_does_not_fit_is_left_out() -> None:
+    """A record is made all the same of what fits."""
+    records: list[UsageRecord] = []
+    adapter = FakeAdapter()
+    ids: Any = {"x-request-id": 7}
+    adapter.head = Head(status=200, request_ids=ids)
+    with Client(adapter, on_record=records.append, token_counter=None) as client:
+        client.stream(**ASK).drain()
+    assert (records[0].failed_parts, records[0].request_ids) == (("request_ids",), {})
+    assert records[0].usage.total_tokens
+
+
+def test_an_adapter_that_does_not_fit_has_its_records() -> None:
+    """What a record cannot do without is put in as it is."""
+    records: list[UsageRecord] = []
+    adapter: Any = FakeAdapter()
+    adapter.provider = 7
+    with Client(adapter, on_record=records.append, token_counter=None) as client:
+        client.stream(**ASK).drain()
+    assert records[0].model_dump(include={"failed_parts", "provider"}, warnings=False) == {
+        "failed_parts": ("provider",),
+        "provider": 7,
+    }
+
+
+def test_an_interrupt_waits_until_the_record_is_handed_over() -> None:
+    """Ctrl-C while a sink is at work is raised after it."""
+    records: list[UsageRecord] = []
+
+    def sink(record: UsageRecord) -> None:
+        signal.raise_signal(signal.SIGINT)
+        records.append(record)
+
+    before = signal.getsignal(signal.SIGINT)
+    with Client(FakeAdapter(), on_record=sink) as client:
+        stream = client.stream(**ASK)
+        with pytest.raises(KeyboardInterrupt):
+            stream.drain()
+    assert [record.outcome for record in records] == [Outcome.COMPLETED]
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_second_interrupt_does_not_wait() -> None:
+    """A sink that never returns can be left."""
+
+    def sink(_record: UsageRecord) -> None:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        pytest.fail("not interrupted")
+
+    with Client(FakeAdapter(), on_record=sink) as client:
+        stream = client.stream(**ASK)
+        with pytest.raises(KeyboardInterrupt):
+            stream.drain()
+    assert stream.record.outcome is Outcome.COMPLETED
+
+
+def test_a_handler_that_a_sink_sets_stays() -> None:
+    """Only our own handlers are taken back."""
+
+    def handler(*_: object) -> None: ...
+
+    before = signal.getsignal(signal.SIGTERM)
+    signal.signal(signal.SIGTERM, handler)
+    try:
+        with Client(
+            FakeAdapter(), on_record=lambda _: signal.signal(signal.SIGTERM, before)
+        ) as client:
+            client.stream(**ASK).drain()
+        assert signal.getsignal(signal.SIGTERM) is before
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.parametrize("tags", [{"a": 1}, {1: "a"}])
+def test_tags_that_are_no_strings_are_refused_at_once(tags: Any) -> None:
+    """Not when the record is made."""
+    with Client(FakeAdapter()) as client, pytest.raises(TypeError, match="tags are strings"):
+        client.stream(**ASK, tags=tags)
+    with pytest.raises(TypeError, match="tags are strings"):
+        track(sdk_client(), tags=tags)
+    with pytest.raises(TypeError, match="tags are strings"):
+        meter([], tags=tags)
