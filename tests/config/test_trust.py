@@ -282,6 +282,7 @@ def test_the_list_says_what_is_trusted_and_why(write: Write) -> None:
     assert (y.problem, str(y.trust)[:14]) == (None, "needs no trust")
     result = run("profiles")
     assert "needs no trust: " in result.output
+    assert result.output.count("not trusted: would send") == 1
     assert result.exit_code == 1
     assert run("trust").exit_code == 0
     result = run("profiles")

@@ -46,7 +46,7 @@ def _shown(profile: ListedProfile) -> str:
     widths = [max((len(row[column]) for row in said), default=0) for column in (0, 1)]
     for field, value, origin in said:
         lines.append(f"    {field:<{widths[0]}}  {value:<{widths[1]}}  {origin}")
-    if profile.trust is not None:
+    if profile.trust is not None and profile.trust not in (profile.problem or ""):
         lines.append(f"    {profile.trust}")
     if profile.problem is not None:
         lines += [f"    ! {line}" for line in profile.problem.splitlines()]
