@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field
 
 from usagestream_core.adapter import Target
 from usagestream_core.errors import ConfigError
-from usagestream_core.profile import Profile, Secret, is_open, revealed
+from usagestream_core.profile import Profile, Secret, check_all, is_open, revealed
 
 from .sdk.adapter import SdkAdapter
-from .sdk.addresses import host_of, is_azure, shown_url, split_url, taken_apart
-from .sdk.credentials import CallableFetcher, TokenSource, sendable
+from .sdk.addresses import (
+    host_of,
+    is_azure,
+    is_foreign,
+    origin_of,
+    shown_url,
+    split_url,
+)
+from .sdk.credentials import CallableFetcher, TokenSource, custom_headers, sendable
+from .sdk.pasted import take_apart
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI, OpenAI
@@ -66,10 +75,22 @@ class OpenAIProfile(Profile, frozen=True):
             profile = profile.filled_in(azure, "api_key")
         return profile
 
+    def foreign_addresses(self) -> Mapping[str, str]:
+        """`base_url`, unless it is OpenAI's or Azure OpenAI's own."""
+        url = self.base_url
+        return {"base_url": url} if url and is_foreign(url) else {}
+
+    def ambient_secrets(self, environ: Mapping[str, str]) -> tuple[str, ...]:
+        """Headers that the SDK takes from the environment."""
+        return custom_headers(environ)
+
     @property
     def is_at_azure(self) -> bool:
         """Whether the address is that of an Azure resource."""
-        return self.base_url is not None and is_azure(self.base_url, "base_url")
+        try:
+            return self.base_url is not None and is_azure(self.base_url, "base_url")
+        except ConfigError:  # said where the address is used
+            return False
 
     def require_complete(self) -> None:
         """Raise `ConfigError` where there is no key."""
@@ -87,19 +108,40 @@ class OpenAIAdapter(SdkAdapter):
 
     def __init__(self, profile: OpenAIProfile, *, http_client: object = None) -> None:
         profile = profile.filled(os.environ)
-        profile.require_complete()
-        super().__init__(profile, http_client=http_client)
         self._profile = profile
         self._key = ""
-        if not callable(profile.api_key):
-            self._key = sendable(revealed(profile.api_key), "api_key (OPENAI_API_KEY)")
-        if callable(profile.api_key):
-            fetcher = CallableFetcher(profile.api_key, "The function that gives the key")
+        check_all(
+            profile.require_complete,
+            partial(super().__init__, profile, http_client=http_client),
+            self._take_key,
+            self._take_address,
+        )
+
+    def _take_key(self) -> None:
+        key = self._profile.api_key
+        if callable(key):
+            fetcher = CallableFetcher(key, "The function that gives the key")
             self._tokens = TokenSource(fetcher, self._who)
-        self._base_url, self._query = taken_apart(profile.base_url or DEFAULT_BASE_URL, "base_url")
-        if profile.is_at_azure:
-            self._base_url = _azure_v1(self._base_url)
-        self._host = host_of(self._base_url, "base_url")
+        else:
+            self._key = sendable(revealed(key), "api_key (OPENAI_API_KEY)")
+
+    def _take_address(self) -> None:
+        url = self._profile.base_url or DEFAULT_BASE_URL
+        parts = split_url(url, "base_url")
+        pasted = take_apart(parts.path)
+        path = pasted.base
+        if self._profile.is_at_azure:
+            # The v1 address of an Azure resource, whose root alone is often given (WIRE §3.2).
+            path = "/openai/v1/"
+            is_root = not (pasted.prefix or pasted.project or pasted.deployment)
+            if not is_root or pasted.surface == "models":
+                raise ConfigError(
+                    f"base_url is {shown_url(url)!r}, which is not the v1 address of an Azure "
+                    'resource: use provider "azure", with it as the endpoint.'
+                )
+        self._base_url = origin_of(parts) + path
+        self._query = parts.query
+        self._host = host_of(url, "base_url")
 
     def target(self, model: str) -> Target:
         """Every model is at the one address. On an Azure resource its name is the deployment's."""
@@ -121,7 +163,6 @@ class OpenAIAdapter(SdkAdapter):
             "organization": self._profile.organization,
             "project": self._profile.project,
             **self._client_options(),
-            **({"default_query": self._query} if self._query else {}),
         }
 
     def _make_client(self) -> OpenAI:
@@ -134,14 +175,3 @@ class OpenAIAdapter(SdkAdapter):
 
         token = None if self._tokens is None else self._tokens.aget
         return AsyncOpenAI(**{**self._options(token), **more})
-
-
-def _azure_v1(base_url: str) -> str:
-    """The v1 address of an Azure resource, whose root alone is often given (WIRE §2.3, §3.2)."""
-    parts = split_url(base_url, "base_url")
-    if parts.path.rstrip("/") not in ("", "/openai", "/openai/v1"):
-        raise ConfigError(
-            f"base_url is {shown_url(base_url)!r}, which is not the v1 address of an Azure "
-            'resource: use provider "azure", with it as the endpoint.'
-        )
-    return f"{parts.scheme}://{parts.netloc}/openai/v1/"

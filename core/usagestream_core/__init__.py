@@ -23,6 +23,7 @@ from .errors import (
     StreamInterruptedError,
     StreamNotEndedError,
     StreamTruncatedError,
+    UntrustedProfileError,
     UsageLimitExceededError,
     UsageStreamError,
 )
@@ -66,6 +67,7 @@ __all__ = [
     "StreamTruncatedError",
     "TokenCounter",
     "ToolCallDelta",
+    "UntrustedProfileError",
     "Usage",
     "UsageLimitExceededError",
     "UsageRecord",

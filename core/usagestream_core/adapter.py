@@ -73,6 +73,8 @@ class Head:
     """Whether usage was asked for; `None` where the adapter does not say."""
     reopenings: int = 0
     """How often the request was sent anew, changed, because the provider refused it."""
+    unread_encoding: str | None = None
+    """How the body is compressed, where that cannot be undone here; `None` where it can."""
 
 
 class ByteStream(Protocol):

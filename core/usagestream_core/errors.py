@@ -2,6 +2,7 @@
 
 UsageStreamError
 ├── ConfigError                      your configuration
+│   └── UntrustedProfileError          a profile file that was found, and may not have your secrets
 ├── ProviderError                    no stream was opened
 │   ├── AuthenticationError            the key or token was not accepted
 │   ├── PermissionDeniedError          it was, and may not do this
@@ -56,6 +57,7 @@ __all__ = [
     "StreamInterruptedError",
     "StreamNotEndedError",
     "StreamTruncatedError",
+    "UntrustedProfileError",
     "UsageLimitExceededError",
     "UsageStreamError",
 ]
@@ -70,6 +72,18 @@ class UsageStreamError(Exception):
 
 class ConfigError(UsageStreamError):
     """The configuration is wrong or incomplete. Raised before any request is sent."""
+
+
+class UntrustedProfileError(ConfigError):
+    """A profile file that was found, not named, would send secrets of yours to its own address.
+
+    The message says which, and where to, and how to trust the file.
+    """
+
+    def __init__(self, message: str, *, path: str) -> None:
+        super().__init__(message)
+        self.path = path
+        """The file."""
 
 
 class ClientClosedError(UsageStreamError):

@@ -18,12 +18,16 @@ from html import escape
 from typing import Any, Final, cast
 from urllib.parse import quote, quote_plus
 
-__all__ = ["Mask"]
+__all__ = ["Mask", "shown_address"]
 
 _SHORTEST: Final = 8
 """What is shorter is no secret, and masking it would garble the text."""
 
 _DEEPEST: Final = 50
+
+_UNFINISHED: Final = re.compile(r"[^/]*:.*", re.DOTALL)
+"""A user's name and the beginning of a password, for all one can tell; or a host and a port."""
+_VALUE: Final = re.compile(r"(?<==)(?<!api-version=)[^&#]+|(?<=#).+|(?:^|(?<=&))[^=&#]+(?=[&#]|$)")
 
 _NAMES: Final = (
     *("message", "code", "param", "type", "body", "request_id"),
@@ -31,6 +35,22 @@ _NAMES: Final = (
 )
 """What exceptions of the SDK, of ours, and of Python keep beside their arguments."""
 _JWT: Final = r"\beyJ[\w-]+\.[\w-]+\.[\w-]*"
+
+
+def shown_address(text: str) -> str:
+    """An address without what may be secret in it: its user, and the values of its query.
+
+    An api version is shown, and so is what stands before a path's own `@`, unless it may be a
+    password with a slash in it.
+    """
+    scheme, mark, rest = text.rpartition("://")
+    before, question, query = rest.partition("?")
+    if "@" in query and _UNFINISHED.fullmatch(before):
+        return f"{scheme}{mark}***@{query.rpartition('@')[2]}"
+    user, at, behind = before.rpartition("@")
+    if at and (":" in user or "/" not in user):
+        before = f"***@{behind}"
+    return scheme + mark + before + question + _VALUE.sub("***", query)
 
 
 class Mask:

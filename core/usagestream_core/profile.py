@@ -1,18 +1,19 @@
 """Profiles: which provider, where, and with whose credentials."""
 
-import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 from .errors import ConfigError
+from .masking import shown_address
 
 __all__ = [
     "IncludeUsage",
     "Profile",
     "Secret",
     "SecretText",
+    "check_all",
     "is_open",
     "mapping_fields",
     "revealed",
@@ -69,10 +70,10 @@ class Profile(BaseModel, frozen=True):
     """The environment variable that stands in for each field that is left `None`."""
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
-        """Every field that may be shown; of an address, no password."""
+        """Every field that may be shown; of an address, nothing that may be secret in it."""
         for name, value in super().__repr_args__():
-            shown = isinstance(value, str)
-            yield name, re.sub(r"//[^/@]*@", "//***@", value) if shown else value
+            may_be_address = isinstance(value, str) and name != "name"
+            yield name, shown_address(value) if may_be_address else value
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Self:
@@ -107,6 +108,37 @@ class Profile(BaseModel, frozen=True):
         for field in secret_fields(type(self)) & found.keys():
             found[field] = _hide(found[field])
         return self.model_copy(update=found)
+
+    def foreign_addresses(self) -> Mapping[str, str]:
+        """By field, the addresses that secrets would be sent to and that are not the provider's.
+
+        A profile file that was merely found may not choose them for the user's own secrets (see
+        `docs/configuration.md`). Unless a subclass knows better, every text among its own fields
+        may be such an address.
+        """
+        kind = type(self)
+        own = kind.model_fields.keys() - Profile.model_fields.keys() - secret_fields(kind)
+        values = {name: getattr(self, name) for name in sorted(own)}
+        return {name: each for name, each in values.items() if isinstance(each, str) and each}
+
+    def ambient_secrets(self, environ: Mapping[str, str]) -> tuple[str, ...]:
+        """Say what would be sent that no field holds.
+
+        That is an identity of this host, or a variable that the provider's SDK reads by itself.
+        """
+        return ()
+
+
+def check_all(*checks: Callable[[], object]) -> None:
+    """Make every check. Raises one `ConfigError` that says, line by line, what each found."""
+    mistakes: list[str] = []
+    for check in checks:
+        try:
+            check()
+        except ConfigError as exc:
+            mistakes.append(str(exc))
+    if mistakes:
+        raise ConfigError("\n".join(mistakes))
 
 
 def is_open(value: object) -> bool:

@@ -98,7 +98,7 @@ def _profiles(
     )  # fmt: skip
     (tmp_path / "usagestream.toml").write_text(text)
     (tmp_path / "key.txt").write_text("swap-key\n")
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("USAGESTREAM_CONFIG", str(tmp_path / "usagestream.toml"))
     monkeypatch.setenv("SWAP_KEY", "swap-key")
     monkeypatch.setenv("SWAP_CLIENT_SECRET", CLIENT_SECRET)
 

@@ -103,5 +103,6 @@ def test_a_model_that_the_profile_does_not_have(
     ]
     with open("usagestream.toml", "w", encoding="utf-8") as file:  # noqa: PTH123 - cwd is a test's
         file.write("\n".join(lines))
+    monkeypatch.setenv("USAGESTREAM_CONFIG", "usagestream.toml")
     assert begins(run("work")) == ["FAIL configuration"]
     assert server.requests == []

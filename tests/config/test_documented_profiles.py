@@ -33,6 +33,7 @@ def test_a_documented_file_can_be_used(
     monkeypatch.setenv("OPENAI_API_KEY", "k")
     monkeypatch.setenv("AZURE_OPENAI_API_KEY", "k")
     environ = {
+        "USAGESTREAM_CONFIG": "usagestream.toml",
         "LOCAL_KEY": "a-secret",
         "APIM_KEY": "a-secret",
         "TEST_ENDPOINT": "https://test.openai.azure.com",

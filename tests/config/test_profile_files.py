@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
+from platformdirs import user_config_path
+from pydantic import SecretStr, model_validator
 
 from usagestream import Client, ConfigError, Profile
 from usagestream_adapters.azure import AzureProfile
-from usagestream_adapters.openai import OpenAIProfile
+from usagestream_adapters.openai import OpenAIAdapter, OpenAIProfile
 from usagestream_core.profile import secret_fields
 from usagestream_core.profiles.file import line_of
 from usagestream_core.profiles.resolve import resolve_profile
@@ -87,6 +88,131 @@ def test_several_mistakes_are_named_at_once(write: Write) -> None:
     with pytest.raises(ConfigError) as caught:
         resolve_profile(None, {})
     assert len(str(caught.value).splitlines()) == 2
+
+
+SEVERAL: list[tuple[str, list[str]]] = [
+    # of a file
+    ('defualt = "x"\nprofile = 1\ndefault = "y"\n[profiles]\nx = 1\nz = 2',
+     ["did you mean 'default'", "did you mean 'profiles'", "profiles.x must be a table",
+      "profiles.z must be a table", "names the profile 'y', which is not there"]),
+    ("default = 1\nprofiles = 1\nzzz = 1", ["profiles must be a table of profiles", "zzz is no"]),
+    ('default = ["x"]\nzzz = 1\n[profiles.x]', ["zzz is no setting", "names the profile ['x']"]),
+    # of a profile
+    ('[profiles.x]\nprovider = "opanai"\nname = "y"\nbase_url = { env = "UNSET" }',
+     ["there is no provider 'opanai'", "profiles.x.name cannot be set", "variable UNSET"]),
+    ('[profiles.x]\nname = "y"\norganization = { file = "none" }',
+     ["has no provider", "profiles.x.name cannot be set", "which cannot be read"]),
+    ((f'[profiles.x]\nprovider = "openai"\napi_key = "{SEEDED}"\n'
+     'organization = { env = "UNSET" }\nheaders = { x-key = "a", x-b = { env = "UNSET" } }\n'
+     'timeout = 0\ntimout = 1'),
+     ["api_key must not hold", "organization is to come", "x-key must not hold", "x-b is to come",
+      "timeout: input should be greater than 0", "did you mean 'timeout'"]),
+    # what only shows when all is put together, beside what shows before
+    (('[profiles.x]\nprovider = "azure"\ncredential = "entra"\napi_key = { env = "SEEDED" }\n'
+     'client_secret = { env = "SEEDED" }\ntimeout = 0'),
+     ["timeout: input should be", "keep one credential", "client_secret is given"]),
+    (('[profiles.x]\nprovider = "azure"\ncredential = "enrta"\nmax_retries = -1\n'
+     'api_version = "preview"\nendpoint = "https://a.openai.azure.com"'),
+     ["credential: must be one of", "max_retries: input should", "api_version must be 'v1'"]),
+    ('[profiles.x]\nprovider = "azure"\ncredential = "client-secret"\ntimeout = 0',
+     ["timeout: input", "no endpoint", "no tenant_id", "no client_id"]),
+    (('[profiles.x]\nprovider = "openai"\napi_key = { env = "BAD" }\nbase_url = "ftp://x"\n'
+     'headers = { "x-\u00e9" = "a", x-b = "\u00e9" }\nmax_retries = -1'),
+     ["max_retries: input", "api_key (OPENAI_API_KEY) cannot be sent", "base_url must be an ad",
+      "the name of headers['x-\u00e9'] cannot be sent", "headers['x-b'] cannot be sent"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "says"), SEVERAL)
+def test_every_mistake_is_named_at_once(write: Write, text: str, says: list[str]) -> None:
+    """A line each, with its place, however early it would have ended the reading."""
+    path = write(text)
+    with pytest.raises(ConfigError) as caught:
+        resolve_profile(None, {"SEEDED": SEEDED, "BAD": "sk-\u2010abcdef"})
+    lines = str(caught.value).splitlines()
+    assert all(line.startswith(str(path)) for line in lines)
+    assert [each for each in says if not any(each in line for line in lines)] == []
+    assert len(lines) == len(says)
+    assert SEEDED not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("profile", "says"),
+    [
+        (OpenAIProfile(base_url="ftp://x", headers={"x-a": "\u00e9"}),
+         ["no OpenAI key", "headers['x-a'] cannot be sent", "base_url must be"]),
+        (AzureProfile(endpoint="ftp://x"), ["no api_key", "endpoint must be an address"]),
+        (AzureProfile(api_version="zzz"), ["no endpoint", "no api_key"]),
+        (AzureProfile(endpoint="https://a.test", api_key="\u00e9", api_version="zzz"),
+         ["api_version must be", "api_key (AZURE_OPENAI_API_KEY) cannot be sent"]),
+        (AzureProfile(credential="client-secret"),
+         ["no endpoint", "no tenant_id", "no client_id", "no client_secret"]),
+    ],
+)  # fmt: skip
+def test_every_mistake_of_a_profile_made_in_code(profile: Profile, says: list[str]) -> None:
+    """One run of the program is enough to see them."""
+    with pytest.raises(ConfigError) as caught:
+        Client(profile)
+    lines = str(caught.value).splitlines()
+    assert [line for each, line in zip(says, lines, strict=True) if each not in line] == []
+
+
+class Odd(OpenAIProfile, frozen=True):
+    """A profile of somebody else's, which has to be whole, and checks that in its own way."""
+
+    needed: str
+    count: int = 0
+
+    @model_validator(mode="after")
+    def _checked(self) -> Odd:
+        if self.count == 1:
+            raise ValueError("one is too few")
+        return self
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        ("", ["profiles.x.needed: field required"]),
+        ("count = 1\nneeded = 'a'", ["profiles.x: one is too few"]),
+        ('count = 1\nneeded = { env = "UNSET" }\ntimeout = 0',
+         ["needed is to come from", "timeout: input should be"]),
+        ('count = { env = "SEEDED" }\nneeded = "a"', ["profiles.x.count: input should be a valid"]),
+    ],
+)  # fmt: skip
+def test_the_mistakes_of_another_providers_profile(
+    write: Write, monkeypatch: pytest.MonkeyPatch, lines: str, says: list[str]
+) -> None:
+    """Whatever pydantic says of it, and no value that comes from elsewhere."""
+    monkeypatch.setattr(OpenAIAdapter, "profile_type", Odd)
+    write(f'[profiles.x]\nprovider = "openai"\n{lines}')
+    with pytest.raises(ConfigError) as caught:
+        resolve_profile(None, {"SEEDED": SEEDED})
+    found = str(caught.value).splitlines()
+    assert [line for each, line in zip(says, found, strict=True) if each not in line] == []
+    assert SEEDED not in str(caught.value)
+
+
+def test_a_byte_order_mark_is_no_mistake(write: Write) -> None:
+    """Some editors put one before a file: before ours, and before one that holds a key."""
+    write("\ufeff" + '[profiles.x]\nprovider = "openai"\napi_key = { file = "key.txt" }\n')
+    write(f"\ufeff{SEEDED}\r\n", "key.txt")
+    found = resolve_profile(None, {})
+    assert isinstance(found, OpenAIProfile)
+    assert found.api_key == SecretStr(SEEDED)
+
+
+def test_a_name_without_any_file(tmp_path: Path) -> None:
+    """Where one was looked for is said, and what providers there are."""
+    with pytest.raises(ConfigError) as caught:
+        resolve_profile("opena", {})
+    said = str(caught.value)
+    assert "no provider 'opena' here. Installed: azure, openai, replay." in said
+    assert f"in {tmp_path / 'project'} or a folder above it" in said
+    assert f"no {user_config_path('usagestream', appauthor=False) / 'usagestream.toml'}" in said
+    assert said.endswith("Did you mean 'openai'?")
+    with pytest.raises(ConfigError, match="profile of that name that USAGESTREAM_PROFILE names"):
+        resolve_profile(None, {"USAGESTREAM_PROFILE": "zzz"})
 
 
 def test_a_pyproject_names_the_whole_path_of_the_key(write: Write) -> None:

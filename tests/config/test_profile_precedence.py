@@ -146,7 +146,8 @@ def test_a_value_in_the_file_beats_the_environment(
     """And what the file leaves open is taken from there."""
     monkeypatch.setenv("OPENAI_BASE_URL", "http://environment.test/v1")
     monkeypatch.setenv("OPENAI_API_KEY", "environment-key")
-    write(TWO + '[profiles.open]\nprovider = "openai"\n')
+    path = write(TWO + '[profiles.open]\nprovider = "openai"\n')
+    monkeypatch.setenv("USAGESTREAM_CONFIG", str(path))
     hosts = {name: Client(name)._adapter.target("m").endpoint for name in ("first", "open")}  # pyright: ignore[reportPrivateUsage]
     assert hosts == {"first": "first.test", "open": "environment.test"}
 

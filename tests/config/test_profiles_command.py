@@ -110,6 +110,23 @@ def test_an_address_that_cannot_be_one(write: Write, text: str) -> None:
     assert "ftp://x" in [each.value for each in listed.values]
 
 
+def test_a_profile_that_is_broken_fails_the_command(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With every mistake in its place; what nobody configured is not broken."""
+    path = write('[profiles.bad]\nprovider = "openai"\ntimout = 1\nmax_retries = -1\n')
+    result = run()
+    assert result.exit_code == 1
+    for each in (f"! {path}:3: profiles.bad.timout", f"! {path}:4: profiles.bad.max_retries"):
+        assert each in result.output
+    assert run("--json").exit_code == 1
+    path.unlink()
+    assert run().exit_code == 0
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    monkeypatch.setenv("OPENAI_BASE_URL", "ftp://x")
+    assert run().exit_code == 1
+
+
 def test_a_file_that_cannot_be_read_at_all(write: Write) -> None:
     """There is nothing to list."""
     write("default = ")

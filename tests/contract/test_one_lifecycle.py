@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import trio
@@ -107,15 +107,17 @@ class Life:
             return Consumer(client.stream(**ask), self.is_async), [client]
         sdk = self._sdk(self._http(reads, reply))
         if self.way == "track":
-            sdk = cast("Any", track(sdk, on_record=self.records.append, token_counter=None))
+            sdk = track(sdk, on_record=self.records.append, token_counter=None)
         else:
             ask["stream_options"] = {"include_usage": True}
-        opened: Any = sdk.chat.completions.create(**ask, stream=True)
-        if self.is_async:
-            opened = await opened
+        stream = await self._created(sdk, ask)
         if self.way == "meter":
-            opened = meter(opened, on_record=self.records.append)
-        return Consumer(opened, self.is_async), [sdk]
+            return Consumer(meter(stream, on_record=self.records.append), self.is_async), [sdk]
+        return Consumer(stream, self.is_async), [sdk]
+
+    async def _created(self, sdk: Any, ask: dict[str, Any]) -> Any:
+        created: Any = sdk.chat.completions.create(**ask, stream=True)
+        return (await created) if self.is_async else created
 
     def _http(self, reads: list[Any], reply: dict[str, Any]) -> Any:
         def answer(_request: Any) -> Any:

@@ -19,9 +19,8 @@ import pytest
 import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests._support.chat import HELLO
 from tests._support.four_ways import WAYS, Way
-from tests._support.sdk_http import http, streamed
+from tests._support.sdk_http import http
 
 from usagestream import Outcome, ProviderError, UsageStreamError
 from usagestream_adapters.sdk import guard
@@ -182,65 +181,6 @@ def test_unpacking_never_fails_nor_floods(data: bytes, coding: str) -> None:
 
 
 HEADERS = {"Ocp-Apim-Subscription-Key": "sk-of-the-gateway"}
-
-
-class Redirects:
-    """Answers the first request with a redirect, and the next one with a stream."""
-
-    def __init__(self, location: str, status: int = 307, times: int = 1) -> None:
-        self._location = location
-        self._status = status
-        self._times = times
-        self.requests: list[Any] = []
-
-    def __call__(self, request: Any) -> Any:
-        """As a mock transport asks it."""
-        self.requests.append(request)
-        if len(self.requests) <= self._times:
-            return http.Response(self._status, headers={"location": self._location})
-        asynchronous = "Async" in type(request.stream).__name__
-        return streamed([HELLO], asynchronous=asynchronous)
-
-
-@pytest.mark.parametrize(
-    ("location", "status"),
-    [
-        ("http://elsewhere.test/v1/chat/completions?key=sk-secret", 307),
-        ("https://four.test/v1/chat/completions", 308),
-        ("http://user:sk-secret@four.test:81/", 307),
-        ("//elsewhere.test/", 307),
-        ("/v1/other", 301),
-        ("/v1/other", 302),
-        ("/v1/other", 303),
-    ],
-)
-def test_a_redirect_elsewhere_is_not_followed(ours: Way, location: str, status: int) -> None:
-    """Nor one that would make another request of it: the error says where it leads."""
-    reply = Redirects(location, status)
-    record = ours.ask("chat", reply, extra_headers=HEADERS)
-    assert len(reply.requests) == 1
-    assert isinstance(ours.raised, ProviderError)
-    assert ours.raised.status == status
-    assert "it redirects to http" in str(ours.raised)
-    assert "set the address to it" in str(ours.raised)
-    assert "secret" not in str(ours.raised) + record.model_dump_json()
-
-
-def test_a_redirect_within_the_origin_is_followed() -> None:
-    """The same request, with all its headers, to another path."""
-    way = Way("Client")
-    reply = Redirects("/v2/chat/completions")
-    assert way.ask("chat", reply, extra_headers=HEADERS).outcome is Outcome.COMPLETED
-    first, second = reply.requests
-    assert (second.url.path, second.content) == ("/v2/chat/completions", first.content)
-    assert second.headers["Ocp-Apim-Subscription-Key"] == "sk-of-the-gateway"
-
-
-def test_redirects_without_end(ours: Way) -> None:
-    """Are refused after some."""
-    reply = Redirects("/v1/chat/completions", times=99)
-    assert ours.ask("chat", reply).outcome is Outcome.REJECTED
-    assert len(reply.requests) == 6
 
 
 def test_the_tracked_callers_exception_is_the_sdks(way: Way) -> None:

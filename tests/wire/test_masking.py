@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
@@ -27,7 +28,7 @@ from usagestream import (
     UsageStreamError,
     track,
 )
-from usagestream_core.masking import Mask
+from usagestream_core.masking import Mask, shown_address
 
 KEY = "sk-abcdef/123+456'789"
 ASK: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
@@ -244,3 +245,37 @@ def test_a_token_is_covered_whose_ever_it_is() -> None:
     """It is known by its looks, also where the secrets are not known."""
     token = "eyJhbGciOi.eyJhdWQi.c2lnbmF0dXJl"
     assert Mask.of(()).value({"said": [f"got {token}."]}) == {"said": ["got ***."]}
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("https://me:pw@host.test:8/v1", "https://***@host.test:8/v1"),
+        ("https://me:p@w@host.test/v1", "https://***@host.test/v1"),
+        ("https://me:p/w@host.test/v1", "https://***@host.test/v1"),
+        ("https://me:p?w@host.test/v1", "https://***@host.test/v1"),
+        ("https://token@host.test", "https://***@host.test"),
+        ("me:pw@host.test", "***@host.test"),
+        ("https://host.test/v1?key=pw&api-version=v1&pw#pw", "https://host.test/v1?key=***&api-version=v1&***#***"),
+        ("host.test?key=a@b=c", "host.test?key=***"),
+        ("https://host.test:8/a/b?x=", "https://host.test:8/a/b?x="),
+        ("https://host.test/a/@me", "https://host.test/a/@me"),
+        ("what is no address", "what is no address"),
+    ],
+)  # fmt: skip
+def test_an_address_is_shown_without_what_may_be_secret(address: str, shown: str) -> None:
+    """User and query are covered, also where nobody can tell what they are."""
+    assert shown_address(address) == shown
+
+
+@given(
+    secret=st.text("abcXYZ019-._~!$&'()*+,;=:@/?", min_size=8, max_size=20),
+    where=st.sampled_from(["https://me:{}@host.test/v1", "me:{}@host.test", "//host.test/v1?k={}"]),
+)
+def test_no_address_shows_its_secret(secret: str, where: str) -> None:
+    """Whatever it is made of, and escaped or not; also in the `repr` of a profile."""
+    for written in (secret, quote(secret, safe="")):
+        address = where.format(written)
+        parts = {part for part in re.split(r"[&=]", written) if len(part) > 7}
+        for shown in (shown_address(address), repr(OpenAIProfile(base_url=address))):
+            assert [part for part in parts if part in shown] == []

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from difflib import get_close_matches
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from pydantic import SecretStr
 
 from usagestream_core.adapter import Request, Target
 from usagestream_core.errors import ConfigError
-from usagestream_core.profile import Profile, is_open, revealed
+from usagestream_core.profile import Profile, check_all, is_open, revealed
 
 from ..sdk.adapter import SdkAdapter
 from ..sdk.credentials import CallableFetcher, Fetcher, TokenSource, sendable
@@ -42,23 +43,34 @@ class AzureAdapter(SdkAdapter):
 
     def __init__(self, profile: AzureProfile, *, http_client: object = None) -> None:
         profile = profile.filled(os.environ)
-        profile.require_complete()
-        super().__init__(profile, http_client=http_client)
         self._profile = profile
-        self._surface = find_surface(profile.endpoint or "", profile.api_version)
         self._key = ""
-        secret = profile.ad_token if is_open(profile.api_key) else profile.api_key
-        if isinstance(secret, str | SecretStr):
-            name = "api_key (AZURE_OPENAI_API_KEY)"
-            if is_open(profile.api_key):
-                name = "ad_token (AZURE_OPENAI_AD_TOKEN)"
-            self._key = sendable(revealed(secret), name)
+        check_all(
+            profile.require_complete,
+            partial(super().__init__, profile, http_client=http_client),
+            self._take_address,
+            self._take_key,
+        )
         fetcher = _fetcher(profile, self._surface)
         if fetcher is not None:
             self._tokens = TokenSource(fetcher, self.provider)
             if not is_open(profile.api_key) and not self._surface.is_v1:
                 # Version 2 of the SDK asks a function for a bearer only.
                 self._keys = self._tokens
+
+    def _take_address(self) -> None:
+        if self._profile.endpoint:
+            self._surface = find_surface(self._profile.endpoint, self._profile.api_version)
+            self._query = self._surface.query
+
+    def _take_key(self) -> None:
+        profile = self._profile
+        secret = profile.ad_token if is_open(profile.api_key) else profile.api_key
+        if isinstance(secret, str | SecretStr):
+            name = "api_key (AZURE_OPENAI_API_KEY)"
+            if is_open(profile.api_key):
+                name = "ad_token (AZURE_OPENAI_AD_TOKEN)"
+            self._key = sendable(revealed(secret), name)
 
     def target(self, model: str) -> Target:
         """Every deployment is at the resource's one address.

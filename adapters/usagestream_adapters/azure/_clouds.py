@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from ._surface import Surface
 
-__all__ = ["Cloud", "cloud_of", "is_known_authority"]
+__all__ = ["AUTHORITIES", "Cloud", "cloud_of", "is_known_authority"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,8 @@ _CHINA: Final = Cloud(
     "https://cognitiveservices.azure.cn/.default",
 )
 _CLOUDS: Final = (PUBLIC, _GOVERNMENT, _CHINA)
+AUTHORITIES: Final = tuple(cloud.authority for cloud in _CLOUDS)
+"""Microsoft's own issuers of tokens."""
 
 
 def cloud_of(surface: Surface, authority: str | None) -> Cloud:
@@ -60,7 +62,7 @@ def cloud_of(surface: Surface, authority: str | None) -> Cloud:
 
 def is_known_authority(authority: str) -> bool:
     """Whether the public directory of authorities knows this one; it is asked about others."""
-    return _host(authority) in {cloud.authority for cloud in _CLOUDS}
+    return _host(authority) in AUTHORITIES
 
 
 def _host(authority: str) -> str:

@@ -11,6 +11,9 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 from usagestream_core.errors import ConfigError
 from usagestream_core.profile import Profile, Secret, SecretText, is_open
 
+from ..sdk.addresses import is_at, is_foreign
+from ..sdk.credentials import custom_headers
+from ._clouds import AUTHORITIES
 from ._surface import names_version
 
 __all__ = ["AzureProfile", "CredentialKind"]
@@ -121,10 +124,13 @@ class AzureProfile(Profile, frozen=True):
             self.credential == "api-key" and "api_key" in given
         ):
             given.append(f"credential={_named(self.credential)}")
+        mistakes: list[str] = []
         if len(given) > 1:
-            raise ConfigError(f"{' and '.join(given)} are given: keep one credential.")
+            mistakes.append(f"{' and '.join(given)} are given: keep one credential.")
         if not is_open(self.client_secret) and self.credential != "client-secret":
-            raise ConfigError('client_secret is given: set credential = "client-secret" to use it.')
+            mistakes.append('client_secret is given: set credential = "client-secret" to use it.')
+        if mistakes:
+            raise ConfigError("\n".join(mistakes))
         return self
 
     def filled(self, environ: Mapping[str, str]) -> Self:
@@ -151,17 +157,36 @@ class AzureProfile(Profile, frozen=True):
             profile = profile.filled_in(environ, "client_secret")
         return profile
 
+    def foreign_addresses(self) -> Mapping[str, str]:
+        """`endpoint`, unless it is Azure OpenAI's own; `authority`, unless it is Microsoft's."""
+        found: dict[str, str] = {}
+        if self.endpoint and is_foreign(self.endpoint):
+            found["endpoint"] = self.endpoint
+        if self.authority and self.has_identity and not is_at(self.authority, *AUTHORITIES):
+            found["authority"] = self.authority
+        return found
+
+    def ambient_secrets(self, environ: Mapping[str, str]) -> tuple[str, ...]:
+        """The identity whose tokens would be sent, and headers that the SDK takes by itself."""
+        identity = (f"the identity of credential = {self.credential!r}",)
+        return (*(identity if self.has_identity else ()), *custom_headers(environ))
+
+    @property
+    def has_identity(self) -> bool:
+        """Whether tokens come from azure-identity by the name of a kind."""
+        return isinstance(self.credential, str) and self.credential != "api-key"
+
     def require_complete(self) -> None:
-        """Raise `ConfigError`, naming field and variable, where an endpoint or a key is missing."""
-        if is_open(self.endpoint):
-            raise _missing("endpoint")
+        """Raise `ConfigError`, with field and variable, where an endpoint or a key is missing."""
+        missing = [_missing("endpoint")] if is_open(self.endpoint) else []
         if self.credential is None or self.credential == "api-key":
             if is_open(self.api_key) and is_open(self.ad_token):
-                raise _missing("api_key", ', or credential="entra" to use an identity')
+                missing.append(_missing("api_key", ', or credential="entra" to use an identity'))
         elif self.credential == "client-secret":
-            for field in ("tenant_id", "client_id", "client_secret"):
-                if is_open(getattr(self, field)):
-                    raise _missing(field)
+            needed = ("tenant_id", "client_id", "client_secret")
+            missing += [_missing(field) for field in needed if is_open(getattr(self, field))]
+        if missing:
+            raise ConfigError("\n".join(missing))
 
 
 def is_credential(value: object) -> bool:
@@ -180,9 +205,9 @@ def _named(credential: object) -> str:
     return repr(credential) if isinstance(credential, str) else type(credential).__name__
 
 
-def _missing(field: str, otherwise: str = "") -> ConfigError:
+def _missing(field: str, otherwise: str = "") -> str:
     variable = AzureProfile.variables[field]
-    return ConfigError(
+    return (
         f"Azure OpenAI has no {field}: set {variable}, or pass AzureProfile({field}=...)"
         f"{otherwise}."
     )

@@ -5,18 +5,16 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import parse_qs, unquote
+from urllib.parse import parse_qs
 
 from usagestream_core.errors import ConfigError
 
-from ..sdk.addresses import host_of, shown_url, split_url
+from ..sdk.addresses import host_of, origin_of, shown_url, split_url, without
+from ..sdk.pasted import take_apart
 
 __all__ = ["Surface", "find_surface", "names_version"]
 
 _DATED = re.compile(r"\d{4}-\d{2}-\d{2}(-preview)?")
-_PROJECT = re.compile(r"/api/projects/[^/]+/?$")
-_MODELS = re.compile(r"/models(/chat(/completions)?)?/?$")
-_DEPLOYMENT = re.compile(r"/deployments/([^/]+)")
 
 _FIRST_WITH_USAGE: Final = "2024-09-01"
 
@@ -34,6 +32,8 @@ class Surface:
     """The deployment that the endpoint names, where it was pasted with one."""
     is_models: bool = False
     """Whether this is Foundry's model inference, at `/models` (WIRE §2.3)."""
+    query: str = ""
+    """What the endpoint has behind a `?` beside an api version: a gateway's, for each request."""
 
     @property
     def v1_base_url(self) -> str:
@@ -61,7 +61,7 @@ def find_surface(endpoint: str, api_version: str | None, *, fallback: str | None
     """Read an endpoint as users paste it.
 
     It may end in a slash, `/openai`, `/openai/v1`, `/models`, `/api/projects/NAME`, or the rest of
-    a request's address, query included. What stands before `/openai`, a gateway's prefix, is kept.
+    a request's address, query included. What stands before that, a gateway's prefix, is kept.
     An api version that was not given is v1 for a v1 address, else the one in the address, else the
     `fallback`, else v1.
 
@@ -69,9 +69,8 @@ def find_surface(endpoint: str, api_version: str | None, *, fallback: str | None
     together with a v1 address.
     """
     parts = split_url(endpoint, "endpoint")
-    before, marker, after = _at_openai(parts.path)
-    is_v1 = re.match(r"/v1(/|$)", after) is not None
-    is_models = not marker and _MODELS.search(before) is not None
+    found = take_apart(parts.path)
+    is_v1, is_models = found.surface == "v1", found.surface == "models"
     pasted = parse_qs(parts.query).get("api-version", [None])[0]
     version = api_version or (None if is_v1 else pasted or fallback) or "v1"
     if version != "v1" and not _DATED.fullmatch(version):
@@ -89,37 +88,20 @@ def find_surface(endpoint: str, api_version: str | None, *, fallback: str | None
             "api version: set api_version to '2024-05-01-preview', or leave /models out of the "
             "endpoint to use v1"
         )
-    named = _DEPLOYMENT.match(after)
-    path = _MODELS.sub("", before) if is_models else _PROJECT.sub("", before)
     return Surface(
-        root=f"{parts.scheme}://{parts.netloc}{path.rstrip('/')}",
+        root=origin_of(parts) + found.prefix,
         host=host_of(endpoint, "endpoint"),
         api_version=None if version == "v1" else version,
-        deployment=unquote(named[1]) if named else None,
+        deployment=found.deployment,
         is_models=is_models,
+        query=without(parts.query, "api-version"),
     )
 
 
-_FOLLOWS: Final = ("", "v1", "deployments")
-
-
-def _at_openai(path: str) -> tuple[str, bool, str]:
-    """What stands before and after `/openai`: the last such segment that begins the surface.
-
-    A gateway may have the word in its own prefix, and a deployment may be called so.
-    """
-    segments = path.split("/")
-    for place in range(len(segments) - 1, 0, -1):
-        after = segments[place + 1 :]
-        is_name = segments[max(place - 2, 0) : place] == ["openai", "deployments"]
-        if segments[place] == "openai" and not is_name and (after or [""])[0] in _FOLLOWS:
-            return "/".join(segments[:place]), True, "/" + "/".join(after) if after else ""
-    if segments[1:2] == ["openai"]:
-        return "", True, "/" + "/".join(segments[2:])
-    return path, False, ""
-
-
 def names_version(endpoint: str) -> bool:
-    """Whether the address alone decides the api version."""
-    surface = find_surface(endpoint, None, fallback="0000-00-00")
+    """Whether the address alone decides the api version, or is none."""
+    try:
+        surface = find_surface(endpoint, None, fallback="0000-00-00")
+    except ConfigError:
+        return True
     return surface.api_version != "0000-00-00"

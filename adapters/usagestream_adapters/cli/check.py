@@ -51,9 +51,11 @@ def check(profile: str | None, model: str, as_json: bool) -> None:
 def _lines(profile: str | None, model: str) -> Iterator[Line]:
     """Look at one thing after the other, up to the first that fails."""
     from usagestream import AuthenticationError, Client, ConfigError, UsageStreamError
+    from usagestream_core.profiles.resolve import resolve
 
     try:
-        client = Client(profile, token_counter=None)
+        found = resolve(profile)
+        client = Client(found.profile, token_counter=None)
     except ConfigError as exc:
         yield Line("configuration", ok=False, says=str(exc))
         return
@@ -63,7 +65,9 @@ def _lines(profile: str | None, model: str) -> Iterator[Line]:
         except ConfigError as exc:
             yield Line("configuration", ok=False, says=str(exc))
             return
-        yield Line("configuration", ok=True, says=repr(client).strip("<>"))
+        yield Line(
+            "configuration", ok=True, says=f"{repr(client).strip('<>')}, from {found.origin}"
+        )
         try:
             stream.drain(timeout=60)
         except AuthenticationError as exc:

@@ -11,6 +11,7 @@ from .cassettes import cassettes
 from .check import check
 from .profiles import profiles
 from .serving import serve_until_interrupted
+from .trust import trust
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -125,7 +126,7 @@ def emulate(host: str, port: int) -> None:
     serve_until_interrupted(Emulator(host=host, port=port), host, port)
 
 
-for command in (profiles, check, cassettes):
+for command in (profiles, trust, check, cassettes):
     main.add_command(command)
 
 

@@ -21,6 +21,7 @@ def profiles(as_json: bool) -> None:
 
     Reads usagestream.toml, [tool.usagestream] in pyproject.toml, or the environment, as a program
     in this folder would. Sends nothing. The profile that is used where none is named has a star.
+    Exits with 1 if one cannot be used that a file holds or the environment describes.
     """
     from usagestream import ConfigError
     from usagestream_core.profiles.listing import list_profiles
@@ -33,6 +34,8 @@ def profiles(as_json: bool) -> None:
         click.echo(json.dumps([dataclasses.asdict(each) for each in listed], indent=2, default=str))
     else:
         click.echo("\n\n".join(_shown(each) for each in listed))
+    is_broken = any(each.configured and each.problem is not None for each in listed)
+    raise SystemExit(1 if is_broken else 0)
 
 
 def _shown(profile: ListedProfile) -> str:
@@ -43,6 +46,8 @@ def _shown(profile: ListedProfile) -> str:
     widths = [max((len(row[column]) for row in said), default=0) for column in (0, 1)]
     for field, value, origin in said:
         lines.append(f"    {field:<{widths[0]}}  {value:<{widths[1]}}  {origin}")
+    if profile.trust is not None and profile.trust not in (profile.problem or ""):
+        lines.append(f"    {profile.trust}")
     if profile.problem is not None:
         lines += [f"    ! {line}" for line in profile.problem.splitlines()]
     return "\n".join(lines)

@@ -49,6 +49,10 @@ class ReplayProfile(Profile, frozen=True):
         profile.path()
         return profile
 
+    def foreign_addresses(self) -> Mapping[str, str]:
+        """None: nothing is sent."""
+        return {}
+
     def path(self) -> str:
         """Give where the cassettes are, or raise `ConfigError`."""
         if not self.cassettes:

@@ -13,14 +13,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from usagestream_core.adapter import Decoder, Head, Request, Retrieved, RetrieveRequest, Target
 from usagestream_core.errors import ConfigError
 from usagestream_core.masking import Mask
-from usagestream_core.profile import Profile, revealed
+from usagestream_core.profile import Profile, check_all, revealed
 
 from ..wire.chat import ChatDecoder
 from ..wire.responses import ResponsesDecoder
@@ -31,6 +31,7 @@ from .bodies import SdkAsyncByteStream, SdkByteStream
 from .credentials import TokenSource, sendable
 from .errors import translate
 from .guard import guarded
+from .http_library import explained, proxy_secrets
 from .usage_option import RefusedOption
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SdkAdapter"]
 
-ClientT = TypeVar("ClientT")
+ClientT = TypeVar("ClientT", bound="OpenAI | AsyncOpenAI")
 
 
 class SdkAdapter:
@@ -49,14 +50,14 @@ class SdkAdapter:
 
     def __init__(self, profile: Profile, *, http_client: Any = None) -> None:
         self._settings = profile
-        self._headers = {
-            name: sendable(revealed(value), f"headers[{name!r}]")
-            for name, value in profile.headers.items()
-        }
+        self._headers = _sendable_headers(profile)
         addresses = (getattr(profile, "base_url", None), getattr(profile, "endpoint", None))
-        self._in_address = tuple(
-            secret for url in addresses if url for secret in secrets_in_address(url)
+        self._in_address = (
+            tuple(secret for url in addresses if url for secret in secrets_in_address(url))
+            + proxy_secrets()
         )
+        self._query = ""
+        """What the address has behind a `?`, which goes with each request."""
         self._http_client = http_client
         self._memory = RefusalMemory()
         self._tokens: TokenSource | None = None
@@ -91,7 +92,7 @@ class SdkAdapter:
 
     @cached_property
     def _async_client(self) -> AsyncOpenAI:
-        return self._made(self._make_async_client, **self._async_http())
+        return self._made(lambda: self._make_async_client(**self._async_http()))
 
     def _async_http(self) -> dict[str, Any]:
         """The option that makes an async client of the SDK's use another transport."""
@@ -107,16 +108,23 @@ class SdkAdapter:
                 'async_http = "aiohttp" needs aiohttp: pip install "usagestream[aiohttp]"'
             ) from exc
 
-    def _made(self, make: Callable[..., ClientT], **more: Any) -> ClientT:
+    def _made(self, make: Callable[[], ClientT]) -> ClientT:
         from openai import OpenAIError
 
         try:
-            made: Any = make(**more)
-            # A copy that is given a client of its own would not be the SDK's any more.
-            made._client = guarded(made._client)  # noqa: SLF001 - shown nowhere in public
-            return cast("ClientT", made)
+            client = make()
         except OpenAIError as exc:
             raise ConfigError(f"The {self.provider} profile cannot be used: {exc}") from exc
+        except (ImportError, OSError, ValueError) as exc:
+            error = explained(exc)
+            if error is None:
+                raise
+            raise error from exc
+        # The one private name: the SDK has no other place for an HTTP client that it made itself,
+        # and keeps the option to follow redirects to itself.
+        inner: Any = client._client  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        vars(client)["_client"] = guarded(inner, self._query)
+        return client
 
     def _client_options(self) -> dict[str, Any]:
         """Options that every SDK client takes."""
@@ -236,6 +244,17 @@ class SdkAdapter:
             self._tokens.close()
         if "_async_client" in self.__dict__ and self._http_client is None:
             await self._async_client.close()
+
+
+def _sendable_headers(profile: Profile) -> dict[str, str]:
+    """The headers of a profile. Raises `ConfigError` for those that cannot be sent."""
+    headers = {name: revealed(value) for name, value in profile.headers.items()}
+    settings = {name: f"headers[{name!r}]" for name in headers}
+    check_all(
+        *(partial(sendable, name, f"the name of {settings[name]}") for name in headers),
+        *(partial(sendable, value, settings[name]) for name, value in headers.items()),
+    )
+    return {name: sendable(value, settings[name]) for name, value in headers.items()}
 
 
 def _retrieving(client: Any, stored: RetrieveRequest) -> Callable[..., Any]:

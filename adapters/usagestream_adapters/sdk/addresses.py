@@ -7,27 +7,43 @@ from typing import Final
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from usagestream_core.errors import ConfigError
+from usagestream_core.masking import shown_address
 
 __all__ = [
     "AZURE_DOMAINS",
     "host_of",
+    "is_at",
     "is_azure",
+    "is_foreign",
+    "origin_of",
     "secrets_in_address",
     "shown_url",
     "split_url",
-    "taken_apart",
+    "without",
 ]
 
 AZURE_DOMAINS: Final = ("azure.com", "azure.us", "azure.cn")
-"""Where Azure OpenAI resources have their names: public, US Government (WIRE §2.3), China."""
+"""The clouds: public, US Government (WIRE §2.3), China."""
+
+_AZURE_SERVICES: Final = tuple(
+    f".{service}.{domain}"
+    for service in ("openai", "cognitiveservices", "services.ai")
+    for domain in AZURE_DOMAINS
+)
+"""Where Azure OpenAI resources have their names (WIRE §2.3).
+
+Nobody sees there what a request carries but Microsoft. Below the same domains anybody can rent a
+name for a machine of their own (`cloudapp.azure.com`), and API Management (`azure-api.net`) shows
+each request's headers to whoever set the gateway up: those are gateways like any other.
+"""
+
+_PLAIN: Final = re.compile(r"([\w.~!$&'()*+,;=:%-]*@)?[a-z0-9.-]+(:\d*)?", re.ASCII | re.IGNORECASE)
+"""A user, host and port that nobody reads in two ways."""
 
 _PORTALS: Final = frozenset(
     {"portal.azure.com", "portal.azure.us", "portal.azure.cn", "ai.azure.com", "ai.azure.us",
      "oai.azure.com"}
 )  # fmt: skip
-
-
-_TAIL: Final = re.compile(r"/(chat/completions|responses)/*$")
 
 
 def split_url(url: str, setting: str) -> SplitResult:
@@ -55,20 +71,19 @@ def split_url(url: str, setting: str) -> SplitResult:
 
 
 def shown_url(url: str) -> str:
-    """An address without what may be secret in it: a password, and the query."""
-    return re.sub(r"[^/@]*@", "***@", url.partition("?")[0])
+    """An address without what may be secret in it: a user, the query, a fragment."""
+    return re.split(r"[?#]", shown_address(url), maxsplit=1)[0]
 
 
-def taken_apart(url: str, setting: str) -> tuple[str, dict[str, str]]:
-    """Give the base of an address as people paste it, and its query, which goes with each request.
+def origin_of(parts: SplitResult) -> str:
+    """The beginning of an address: scheme, user, host and port."""
+    return f"{parts.scheme}://{parts.netloc}"
 
-    What the SDK puts behind a base (`/chat/completions`, `/responses`) is dropped. Raises
-    `ConfigError` as `split_url` does.
-    """
-    parts = split_url(url, setting)
-    path = _TAIL.sub("", parts.path)
-    query = dict(parse_qsl(parts.query, keep_blank_values=True))
-    return parts._replace(path=path, query="", fragment="").geturl(), query
+
+def without(query: str, *names: str) -> str:
+    """A query without the items of these names, otherwise as it was written."""
+    items = (item for item in query.split("&") if item)
+    return "&".join(item for item in items if unquote(item.partition("=")[0]) not in names)
 
 
 def secrets_in_address(url: str) -> tuple[str, ...]:
@@ -85,6 +100,36 @@ def host_of(url: str, setting: str) -> str:
 
 
 def is_azure(url: str, setting: str) -> bool:
-    """Whether an address is at one of Azure's own domains. A private gateway is not."""
+    """Whether an address is at one of Azure OpenAI's own domains. A private gateway is not."""
     host = split_url(url, setting).hostname or ""
-    return host.endswith(tuple(f".{domain}" for domain in AZURE_DOMAINS))
+    return host.endswith(_AZURE_SERVICES)
+
+
+def is_at(url: str, *hosts: str) -> bool:
+    """Whether an address is, over https and beyond doubt, at one of these hosts or below one.
+
+    A name that begins with a dot stands for those below it only.
+    """
+    try:
+        parts = split_url(url, "address")
+    except ConfigError:
+        return False
+    plain = _PLAIN.fullmatch(parts.netloc) is not None
+    host = (parts.hostname or "").removesuffix(".")
+    return (
+        plain
+        and parts.scheme == "https"
+        and any(host.endswith(each) if each.startswith(".") else host == each for each in hosts)
+    )
+
+
+def is_foreign(url: str) -> bool:
+    """Whether somebody else than OpenAI, or Microsoft as Azure OpenAI, may see what is sent there.
+
+    Nothing is ever sent to what is no address.
+    """
+    try:
+        split_url(url, "address")
+    except ConfigError:
+        return False
+    return not is_at(url, "api.openai.com", ".api.openai.com", *_AZURE_SERVICES)

@@ -17,6 +17,7 @@ from typing import Any, Final
 from usagestream_core.adapter import Head
 
 from .errors import REQUEST_ID_HEADERS
+from .http_library import unread_encoding
 
 __all__ = ["SdkAsyncByteStream", "SdkByteStream", "bounded", "head_of"]
 
@@ -190,6 +191,7 @@ def head_of(response: Any) -> Head:
         request_ids={name: headers[name] for name in REQUEST_ID_HEADERS if name in headers},
         response_model=headers.get("x-ms-served-model"),
         spillover=_spillover(headers),
+        unread_encoding=unread_encoding(response),
     )
 
 

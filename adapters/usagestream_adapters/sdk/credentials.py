@@ -12,7 +12,7 @@ import logging
 import threading
 import time
 import unicodedata
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, cast
 
@@ -21,7 +21,7 @@ import anyio.to_thread
 
 from usagestream_core.errors import AuthenticationError, ConfigError
 
-__all__ = ["CallableFetcher", "Fetcher", "Token", "TokenSource", "sendable"]
+__all__ = ["CallableFetcher", "Fetcher", "Token", "TokenSource", "custom_headers", "sendable"]
 
 logger = logging.getLogger("usagestream")
 
@@ -50,6 +50,12 @@ class Token:
         """A token that is replaced early: when its issuer says, and `EARLY` at the latest."""
         early = expires_at - min(EARLY, max(expires_at - now, 0.0) / 2)
         return cls(value, expires_at, early if refresh_on is None else min(refresh_on, early))
+
+
+def custom_headers(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Say it where the SDK sends headers that it takes from the environment by itself."""
+    name = "OPENAI_CUSTOM_HEADERS"
+    return (f"headers (environment variable {name})",) if environ.get(name) else ()
 
 
 class Fetcher(Protocol):

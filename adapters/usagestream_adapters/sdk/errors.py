@@ -24,6 +24,7 @@ from usagestream_core.errors import (
 )
 from usagestream_core.masking import Mask
 
+from ..wire.sse import compressed
 from .error_body import (
     code_of,
     decoded,
@@ -33,7 +34,9 @@ from .error_body import (
     message_of,
     retry_after,
 )
+from .http_library import unread_encoding
 from .plain_text import text_of
+from .redirects import where_to
 
 __all__ = ["REQUEST_ID_HEADERS", "mask", "translate"]
 
@@ -213,7 +216,10 @@ def translate(exc: Exception, provider: str, secrets: tuple[str, ...]) -> Except
     from openai import APIConnectionError, APIStatusError, APITimeoutError, OpenAIError
 
     if isinstance(exc, APIStatusError):
-        return _refusal(exc.response, provider, secrets)
+        refusal = _refusal(exc.response, provider, secrets)
+        if where_to(exc.response) is not None:
+            exc.add_note(str(refusal))  # for who sees the SDK's own error only
+        return refusal
     if isinstance(exc, APITimeoutError):
         return ProviderUnavailableError(
             f"{provider} did not answer in time. Try again later, or give the profile or the "
@@ -239,29 +245,33 @@ def translate(exc: Exception, provider: str, secrets: tuple[str, ...]) -> Except
 
 
 def _refusal(response: Any, provider: str, secrets: tuple[str, ...]) -> ProviderError:
+    encoding = unread_encoding(response)
+    said = f"A body that is {compressed(encoding)}" if encoding else text_of(response)
     # Decoded first: an escape may hide a secret from whoever reads the text.
-    body = Mask.of(secrets).value(decoded(text_of(response)))
+    body = Mask.of(secrets).value(decoded(said))
     text = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False)
     error = error_in(body)
     code = code_of(error)
     status = response.status_code
+    target = where_to(response)
+    if target is not None:
+        return ProviderError(
+            f"{provider} redirects the request ({status}) to {mask(target, secrets)}, which is not "
+            "followed: a key would be sent to another origin, or the question be lost. If that is "
+            "the right address, set it in the profile.",
+            provider=provider,
+            status=status,
+            body=body,
+        )
     rule = next(rule for rule in _RULES if rule.fits(status, code, text.lower()))
     message = message_of(error, text)
-    advice = rule.advice
-    if response.next_request is not None:
-        where = response.next_request.url.copy_with(userinfo=b"", query=None)
-        message = f"it redirects to {mask(str(where), secrets)}."
-        advice = (
-            "Keys go to the address that they were given for and to no other: where that redirect "
-            "is right, set the address to it."
-        )
     categories = filtered_categories(error) if rule.error is ContentFilterError else {}
     found = ", ".join(f"{name} ({verdict})" for name, verdict in categories.items())
     label = f"{status} {code}" if code and code != str(status) else str(status)
     parts = [
         f"{provider} refused the request ({label}): {message}",
         found and f"Filtered: {found}.",
-        advice,
+        rule.advice,
     ]
     headers = response.headers
     refusal = rule.error(

@@ -14,35 +14,50 @@ import functools
 import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, Final
+from urllib.parse import quote
 
+from .addresses import without
 from .borrowed import Borrowed, borrow
 from .plain_text import MOST_BYTES, charset_of, plain
+from .redirects import asend, send
 
 __all__ = ["guarded"]
 
 _MOST_SECONDS: Final = 10.0
 """For which the body of a refusal is read, should it come in drops."""
-_MOST_REDIRECTS: Final = 5
+_RESERVED: Final = "%/?:@!$&'()*+,;=~"
+"""What stands for itself in a query."""
 
 
-def guarded(inner: Any) -> Any:
+def guarded(inner: Any, query: str = "") -> Any:
     """Make an HTTP client around this one, which stays as it is.
 
     Of the body of a refusal it reads 64 KB at most, decompressed, for 10 seconds at most. It
-    follows redirects only within one origin and only as the same method: others come as they are.
+    follows redirects only where a request stays what it is: see `redirects`. A query goes with each
+    request as it was written: names that come twice, and all. What a request has of the same names
+    goes before.
     """
-    return borrow(inner, _Guarded, _AsyncGuarded)
+    made = borrow(inner, _Guarded, _AsyncGuarded)
+    made.query = quote(query, safe=_RESERVED)
+    return made
 
 
-class _Guarded(Borrowed):
+class _Querying(Borrowed):
+    query = ""
+
+    def build_request(self, *args: Any, **kwargs: Any) -> Any:
+        request = self._borrowed.build_request(*args, **kwargs)
+        query = without(self.query, *request.url.params)
+        if query:
+            before = request.url.query
+            both = before + b"&" + query.encode() if before else query.encode()
+            request.url = request.url.copy_with(query=both)
+        return request
+
+
+class _Guarded(_Querying):
     def send(self, request: Any, *, stream: bool = False, **how: Any) -> Any:
-        how["follow_redirects"] = False
-        response = self._borrowed.send(request, stream=True, **how)
-        for _ in range(_MOST_REDIRECTS):
-            if not _may_follow(response):
-                break
-            response.close()
-            response = self._borrowed.send(response.next_request, stream=True, **how)
+        response = send(self._borrowed, request, stream=True, **how)
         _bound(response, "SyncByteStream")
         if not stream:
             try:
@@ -56,15 +71,9 @@ class _Guarded(Borrowed):
         self._borrowed.close()
 
 
-class _AsyncGuarded(Borrowed):
+class _AsyncGuarded(_Querying):
     async def send(self, request: Any, *, stream: bool = False, **how: Any) -> Any:
-        how["follow_redirects"] = False
-        response = await self._borrowed.send(request, stream=True, **how)
-        for _ in range(_MOST_REDIRECTS):
-            if not _may_follow(response):
-                break
-            await response.aclose()
-            response = await self._borrowed.send(response.next_request, stream=True, **how)
+        response = await asend(self._borrowed, request, stream=True, **how)
         _bound(response, "AsyncByteStream")
         if not stream:
             try:
@@ -76,19 +85,6 @@ class _AsyncGuarded(Borrowed):
 
     async def aclose(self) -> None:
         await self._borrowed.aclose()
-
-
-def _may_follow(response: Any) -> bool:
-    """Whether a redirect stays with whom the request was meant for, and is the same request."""
-    following = response.next_request
-    if following is None:
-        return False
-    asked = response.request
-    return following.method == asked.method and _origin(following.url) == _origin(asked.url)
-
-
-def _origin(url: Any) -> tuple[str, str, int | None]:
-    return url.scheme, url.host, url.port
 
 
 def _bound(response: Any, kind: str) -> None:

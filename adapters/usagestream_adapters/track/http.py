@@ -10,6 +10,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
 from ..sdk.borrowed import Borrowed, borrow
+from ..sdk.redirects import asend, send
 
 if TYPE_CHECKING:
     from .call import TrackedCall
@@ -34,9 +35,11 @@ def is_metered(http_client: object) -> bool:
 
 class _Sending(Borrowed):
     def send(self, request: Any, **how: Any) -> Any:
-        response = self._borrowed.send(request, **how)
         call = current_call.get()
-        if call is not None and response.is_success:
+        if call is None:
+            return self._borrowed.send(request, **how)
+        response = send(self._borrowed, request, **how)
+        if response.is_success:
             call.answered(response)
         return response
 
@@ -46,9 +49,11 @@ class _Sending(Borrowed):
 
 class _AsyncSending(Borrowed):
     async def send(self, request: Any, **how: Any) -> Any:
-        response = await self._borrowed.send(request, **how)
         call = current_call.get()
-        if call is not None and response.is_success:
+        if call is None:
+            return await self._borrowed.send(request, **how)
+        response = await asend(self._borrowed, request, **how)
+        if response.is_success:
             call.aanswered(response)
         return response
 

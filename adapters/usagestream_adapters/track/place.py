@@ -6,11 +6,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
+from ..sdk import pasted
 from ..sdk.addresses import host_of
 from ..sdk.addresses import is_azure as is_azure_address
 
@@ -46,5 +46,4 @@ def provider_of(base_url: str, header_names: Collection[str], *, is_azure: bool)
 
 def deployment_in(base_url: str) -> str | None:
     """The deployment that an address of Azure's classic surface names."""
-    found = re.search(r"/deployments/([^/?]+)", base_url)
-    return unquote(found[1]) if found else None
+    return pasted.deployment_in(urlsplit(base_url).path)

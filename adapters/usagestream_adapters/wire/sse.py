@@ -22,7 +22,7 @@ from usagestream_core.adapter import Head, Report
 from usagestream_core.chunk import Chunk
 from usagestream_core.errors import EventTooLargeError, NotAStreamError, StreamFailedError
 
-__all__ = ["MAX_EVENT_BYTES", "SseDecoder", "failure_in", "word"]
+__all__ = ["MAX_EVENT_BYTES", "SseDecoder", "compressed", "failure_in", "word"]
 
 MAX_EVENT_BYTES: Final = 16 * 1024 * 1024
 """Default limit of one event. A second of audio is some 64 KB of base64."""
@@ -33,6 +33,15 @@ _MOST_FOREIGN: Final = 1024 * 1024
 _SSE_FIELDS: Final = frozenset({b"data", b"event", b"id", b"retry"})
 _BOM: Final = b"\xef\xbb\xbf"
 _FIRST_WORDS: Final = (*_SSE_FIELDS, _BOM)
+
+
+def compressed(encoding: str) -> str:
+    """Say of a body that it is compressed in a way that nobody asked for, and what to do."""
+    return (
+        f"compressed as {encoding!r}, which cannot be undone here: have what stands between leave "
+        "answers as they are, or install what the HTTP library needs for it, as in "
+        '`pip install "httpx2[brotli,zstd]"`.'
+    )
 
 
 class SseDecoder:
@@ -180,8 +189,11 @@ class SseDecoder:
                 report.failure = report.annotation = None
                 yield report
         declared = self._head.content_type or "a body of undeclared type"
-        message = f"The provider answered {self._head.status} with {declared}, not a stream: "
-        failure = NotAStreamError(message + excerpt[:200], body=text[:_EXCERPT], code=code)
+        what = f"not a stream: {excerpt[:200]}"
+        if self._head.unread_encoding is not None:
+            what = compressed(self._head.unread_encoding)
+        message = f"The provider answered {self._head.status} with {declared}, {what}"
+        failure = NotAStreamError(message, body=text[:_EXCERPT], code=code)
         yield Report(failure=failure)
 
 

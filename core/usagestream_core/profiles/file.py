@@ -5,14 +5,18 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, Literal, TypeAlias, cast
 
 from ..errors import ConfigError
 
-__all__ = ["ProfileFile", "find_file", "suggestion"]
+__all__ = ["Finding", "ProfileFile", "find_file", "looked_for", "read_file", "suggestion"]
+
+Finding: TypeAlias = Literal["named", "found", "own"]
+"""How a file came to be read: named by `USAGESTREAM_CONFIG`; found in the current folder or above;
+or found in the user's own configuration folder."""
 
 _TABLE: Final = re.compile(r"""\s*\[+((?:[^\]"']|"[^"]*"|'[^']*')*)\]""")
 _KEYS: Final = re.compile(r""""[^"]*"|'[^']*'|[\w-]+""")
@@ -29,6 +33,12 @@ class ProfileFile:
     default: str | None
     profiles: Mapping[str, Mapping[str, Any]]
     text: str = field(repr=False)
+    finding: Finding = "found"
+
+    @property
+    def folder(self) -> Path:
+        """What paths in the file are relative to."""
+        return self.path.parent
 
     def place(self, *keys: str) -> str:
         """Say where a key is: file, line where that can be told, and the path of the key."""
@@ -50,13 +60,31 @@ def find_file(environ: Mapping[str, str], start: Path | None = None) -> ProfileF
         path = Path(named).expanduser()
         if not path.is_file():
             raise ConfigError(f"USAGESTREAM_CONFIG names {named!r}, and there is no such file.")
-        return _read(path)
+        return _read(path, "named")
     for path in _candidates(start or Path.cwd()):
         if path.is_file():
-            found = _read(path)
+            found = _read(path, "found")
             if found is not None:
                 return found
-    return None
+    own = _own_file()
+    return _read(own, "own") if own.is_file() else None
+
+
+def read_file(path: Path) -> ProfileFile | None:
+    """Read this file, as if it had been found; `None` for a `pyproject.toml` without our table.
+
+    Raises `ConfigError` as `find_file` does.
+    """
+    return _read(path.parent.resolve() / path.name, "found")
+
+
+def looked_for(start: Path | None = None) -> str:
+    """Say where a profile file is looked for."""
+    return (
+        "USAGESTREAM_CONFIG is not set; there is no usagestream.toml, and no pyproject.toml with a "
+        f"table [tool.usagestream], in {(start or Path.cwd()).resolve()} or a folder above it; and "
+        f"there is no {_own_file()}"
+    )
 
 
 def suggestion(name: str, known: list[str]) -> str:
@@ -102,16 +130,19 @@ def _candidates(start: Path) -> Iterator[Path]:
     for each in (folder, *folder.parents):
         yield each / "usagestream.toml"
         yield each / "pyproject.toml"
+
+
+def _own_file() -> Path:
     from platformdirs import user_config_path  # slow to import, and the last place to look
 
-    yield user_config_path("usagestream", appauthor=False) / "usagestream.toml"
+    return user_config_path("usagestream", appauthor=False) / "usagestream.toml"
 
 
-def _read(path: Path) -> ProfileFile | None:
+def _read(path: Path, finding: Finding) -> ProfileFile | None:
     """Read a file; `None` for a `pyproject.toml` that does not mention us."""
     prefix: tuple[str, ...] = ()
     try:
-        text = path.read_text("utf-8")
+        text = path.read_text("utf-8-sig")
         if path.name == "pyproject.toml":
             if "usagestream" not in text:
                 return None
@@ -125,32 +156,43 @@ def _read(path: Path) -> ProfileFile | None:
         table = cast("dict[str, Any]", table).get(key) if isinstance(table, dict) else None
     if table is None:
         return None
-    return _checked(path, text, prefix, table)
+    if path.parent.name == "usagestream" and path == _own_file().resolve():
+        finding = "own"
+    return replace(_checked(path, text, prefix, table), finding=finding)
 
 
 def _checked(path: Path, text: str, prefix: tuple[str, ...], table: object) -> ProfileFile:
-    def wrong(what: str, *keys: str) -> ConfigError:
-        return ConfigError(f"{place(path, text, (*prefix, *keys))} {what}")
+    mistakes: list[str] = []
 
-    if not isinstance(table, dict):
-        raise wrong("must be a table.")
-    settings = cast("dict[str, Any]", table)
+    def wrong(what: str, *keys: str) -> None:
+        mistakes.append(f"{place(path, text, (*prefix, *keys))} {what}")
+
+    settings: dict[str, Any] = {}
+    if isinstance(table, dict):
+        settings = cast("dict[str, Any]", table)
+    else:
+        wrong("must be a table.")
     for key in settings:
         if key not in ("default", "profiles"):
             known = suggestion(key, ["default", "profiles"])
-            raise wrong(f"is no setting of usagestream: {known}", key)
+            wrong(f"is no setting of usagestream: {known}", key)
     profiles = settings.get("profiles", {})
-    if not isinstance(profiles, dict):
-        raise wrong("must be a table of profiles, as in [profiles.openai].", "profiles")
-    named = cast("dict[str, Any]", profiles)
+    named: dict[str, Any] = {}
+    if isinstance(profiles, dict):
+        named = cast("dict[str, Any]", profiles)
+    else:
+        wrong("must be a table of profiles, as in [profiles.openai].", "profiles")
     for name, profile in named.items():
         if not isinstance(profile, dict):
-            raise wrong(f"must be a table: write [profiles.{name}].", "profiles", name)
+            wrong(f"must be a table: write [profiles.{name}].", "profiles", name)
     default = settings.get("default")
-    if default is not None and default not in named:
-        raise wrong(
+    is_there = default is None or (isinstance(default, str) and default in named)
+    if isinstance(profiles, dict) and not is_there:
+        wrong(
             f"names the profile {default!r}, which is not there: "
             f"{suggestion(str(default), list(named))}",
             "default",
         )
+    if mistakes:
+        raise ConfigError("\n".join(mistakes))
     return ProfileFile(path=path, prefix=prefix, default=default, profiles=named, text=text)

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, cast
 
 from pydantic import SecretStr
 
 from ..errors import ConfigError
-from ..profile import Profile, is_open, secret_fields
+from ..masking import shown_address
+from ..profile import Profile, check_all, is_open, secret_fields
 from .file import ProfileFile, find_file
-from .from_file import make_profile, reference
+from .from_file import make_profile
 from .providers import installed_providers, load_adapter_type
+from .references import reference
 from .resolve import chosen_name, only_provider
+from .trust import judge, require_trust
 
 __all__ = ["ListedProfile", "ListedValue", "list_profiles"]
 
-MASK = "********"
-
-_PASSWORD: Final = re.compile(r"//[^/@]*@")
+MASK: Final = "********"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,18 +48,27 @@ class ListedProfile:
     """Whether it is the one that is used where none is named."""
     values: tuple[ListedValue, ...] = ()
     problem: str | None = None
-    """Why it cannot be used, and what to do; `None` if it can."""
+    """Why it cannot be used, and what to do, a line for each mistake; `None` if it can."""
+    trust: str | None = None
+    """Why a profile of a file may send secrets where it says, or why not; `None` for others, and
+    for one that cannot be read."""
+    configured: bool = True
+    """Whether somebody meant it to be there: it is in a file, or the environment describes it."""
 
 
 def list_profiles(
-    environ: Mapping[str, str] = os.environ, *, start: Path | None = None
+    environ: Mapping[str, str] = os.environ,
+    *,
+    start: Path | None = None,
+    file: ProfileFile | None = None,
 ) -> list[ListedProfile]:
     """List the profiles of the file in force, and each provider that has no profile of that name.
 
-    Sends nothing and raises nothing for a profile that is wrong: its `problem` says so. Raises
-    `ConfigError` for a file that cannot be read at all.
+    With `file`, that one is taken for the file in force. Sends nothing and raises nothing for a
+    profile that is wrong: its `problem` says so. Raises `ConfigError` for a file that cannot be
+    read at all.
     """
-    file = find_file(environ, start)
+    file = file or find_file(environ, start)
     try:
         chosen = environ.get("USAGESTREAM_PROFILE") or chosen_name(file) or only_provider(environ)
     except ConfigError:
@@ -78,7 +88,9 @@ def _all(
         profile_type = load_adapter_type(name).profile_type
         if name not in in_file and (file is None or profile_type.is_described_by(environ)):
             made = _made(profile_type.from_environment, environ)
-            yield _listed(name, "environment", chosen, made, environ, None)
+            listed = _listed(name, "environment", chosen, made, environ, None)
+            is_meant = name == chosen or profile_type.is_described_by(environ)
+            yield replace(listed, configured=is_meant)
 
 
 def _made(make: Callable[..., Profile], *arguments: Any) -> Profile | str:
@@ -99,15 +111,21 @@ def _listed(
     listed = {"name": name, "origin": origin, "chosen": name == chosen}
     if isinstance(made, str):
         return ListedProfile(**listed, problem=made)  # type: ignore[arg-type]
-    problem = None
     filled = made
+    problem = trust = None
     try:
         filled = made.filled(environ)
-        load_adapter_type(made.provider)(filled).close()
+        checks: list[Callable[[], object]] = [
+            lambda: load_adapter_type(made.provider)(filled).close()
+        ]
+        if file is not None:
+            trust = judge(file, made, environ).why
+            checks.append(partial(require_trust, file, made, environ))
+        check_all(*checks)
     except ConfigError as exc:
         problem = str(exc)
     values = tuple(_values(filled, file))
-    return ListedProfile(**listed, values=values, problem=problem)  # type: ignore[arg-type]
+    return ListedProfile(**listed, values=values, problem=problem, trust=trust)  # type: ignore[arg-type]
 
 
 def _values(profile: Profile, file: ProfileFile | None) -> Iterator[ListedValue]:
@@ -144,4 +162,4 @@ def _shown(value: Any, secret: bool) -> Any:
         return {key: _shown(each, isinstance(each, SecretStr)) for key, each in mapping.items()}
     if secret:
         return MASK
-    return _PASSWORD.sub("//***@", value) if isinstance(value, str) else value
+    return shown_address(value) if isinstance(value, str) else value

@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 from ..errors import ConfigError
 from ..profile import Profile
-from .file import ProfileFile, find_file, suggestion
+from .file import ProfileFile, find_file, looked_for, suggestion
 from .from_file import make_profile
 from .providers import installed_providers, load_adapter_type
+from .trust import require_trust
 
-__all__ = ["resolve_profile"]
+__all__ = ["Resolved", "chosen_name", "only_provider", "resolve", "resolve_profile"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolved:
+    """A profile, and where it comes from."""
+
+    profile: Profile
+    origin: str
+    """`code`, `the environment`, or the file and why it is trusted."""
 
 
 def resolve_profile(
@@ -29,22 +41,48 @@ def resolve_profile(
     file, it is the one provider whose variables are set. `start` is the folder where the search for
     the file begins; the current one by default.
 
-    Raises `ConfigError` where that is none, or more than one, or the profile is wrong.
+    Raises `ConfigError` where that is none, or more than one, or the profile is wrong; and
+    `UntrustedProfileError` for one of a file that was found, not named, if it would send secrets of
+    yours to an address of its own.
     """
+    return resolve(profile, environ, start=start).profile
+
+
+def resolve(
+    profile: Profile | str | None,
+    environ: Mapping[str, str] = os.environ,
+    *,
+    start: Path | None = None,
+) -> Resolved:
+    """`resolve_profile`, with where the profile comes from."""
     if isinstance(profile, Profile):
-        return profile
+        return Resolved(profile=profile, origin="code")
     file = find_file(environ, start)
     name = profile or environ.get("USAGESTREAM_PROFILE") or chosen_name(file)
     if file is not None and name is not None and name in file.profiles:
-        return make_profile(file, name, environ)
-    if file is not None and name is not None and name not in installed_providers():
+        made = make_profile(file, name, environ)
+        verdict = require_trust(file, made, environ)
+        return Resolved(profile=made, origin=f"{file.path}; {verdict.why}")
+    if name is not None and name not in installed_providers():
         said = "" if profile else " that USAGESTREAM_PROFILE names"
-        raise ConfigError(
-            f"There is no profile {name!r}{said} in {file.path}: "
-            f"{suggestion(name, list(file.profiles))}"
-        )
+        raise ConfigError(_unknown(name, said, file, start))
     name = name or only_provider(environ)
-    return load_adapter_type(name).profile_type.from_environment(environ)
+    made = load_adapter_type(name).profile_type.from_environment(environ)
+    return Resolved(profile=made, origin="the environment")
+
+
+def _unknown(name: str, said: str, file: ProfileFile | None, start: Path | None) -> str:
+    if file is not None:
+        known = suggestion(name, list(file.profiles))
+        return f"There is no profile {name!r}{said} in {file.path}: {known}"
+    providers = list(installed_providers())
+    known = ", ".join(providers) or "none; is the package installed?"
+    near = get_close_matches(name, providers, n=1)
+    return (
+        f"There is no provider {name!r} here. Installed: {known}. Nor is there a profile of that "
+        f"name{said}, for there is no profile file: {looked_for(start)}."
+        + (f" Did you mean {near[0]!r}?" if near else "")
+    )
 
 
 def chosen_name(file: ProfileFile | None) -> str | None:
