@@ -226,10 +226,9 @@ class Account:
     def _passed_over(self, splitter: EventSplitter) -> Iterator[bytes]:
         """Give on what there is of an event that is too long to be looked at."""
         passed, splitter.passed = splitter.passed, []
-        if self._meter is not None and not self.settled:
-            self._meter.pass_over(
-                f"an event was longer than {MAX_EVENT_BYTES} bytes, and was not looked at"
-            )
+        meter = self._meter
+        assert meter is not None, "bytes without a response"
+        meter.pass_over(f"an event was longer than {MAX_EVENT_BYTES} bytes, and was not looked at")
         yield from passed
 
     def _note(self, data: bytes) -> None:
