@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import importlib
 import json
@@ -20,7 +21,7 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests._support.four_ways import WAYS, Way
-from tests._support.sdk_http import http
+from tests._support.sdk_http import client_of, http, streamed
 
 from usagestream import Outcome, ProviderError, UsageStreamError
 from usagestream_adapters.sdk import guard
@@ -191,3 +192,23 @@ def test_the_tracked_callers_exception_is_the_sdks(way: Way) -> None:
     assert "sk-of-four-ways" not in record.model_dump_json()
     assert ("sk-of-four-ways" in str(way.raised)) is way.name.startswith("track")
     assert isinstance(way.raised, openai.AuthenticationError) is way.name.startswith("track")
+
+
+def test_a_body_that_breaks_off_is_let_go() -> None:
+    """As the library does it, where it reads a body itself: the exception is its own."""
+    broken = http.ReadError("gone")
+    request = http.Request("GET", "http://four.test/")
+    sync = guard.guarded(client_of(lambda _: streamed([SAID], breaks=broken, status=400)))
+    with pytest.raises(http.ReadError):
+        sync.send(request)
+    sync.close()
+
+    async def whole() -> None:
+        reply = streamed([SAID], breaks=broken, asynchronous=True)
+        client = guard.guarded(client_of(lambda _: reply, asynchronous=True))
+        with pytest.raises(http.ReadError):
+            await client.send(request)
+        assert reply.is_closed
+        await client.aclose()
+
+    asyncio.run(whole())

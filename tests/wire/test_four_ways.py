@@ -11,7 +11,7 @@ from typing import Any
 
 import openai
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests._support import four_ways
 from tests._support.chat import DONE, USAGE, body, choice, frame
@@ -19,7 +19,7 @@ from tests._support.chat import event as chat_event
 from tests._support.four_ways import WAYS, Way, event
 from tests._support.sdk_http import client_of, streamed
 
-from usagestream import Outcome, UsageRecord, UsageSource, track
+from usagestream import Outcome, UsageRecord, UsageSource, UsageStreamError, track
 
 CREATED = event({"type": "response.created", "response": {"id": "resp_1", "model": "m"}})
 TEXT = event({"type": "response.output_text.delta", "output_index": 0, "delta": "two words"})
@@ -369,3 +369,51 @@ def test_the_anomalies_of_one_record_are_bounded(way: Way) -> None:
     record = way.read("chat", [body(*frames, STOP)])
     assert len(record.anomalies) == 11
     assert record.anomalies[-1] == "input_tokens was sent as 99.5"
+
+
+JUNK = st.lists(
+    st.sampled_from(
+        [
+            *(chat_event(HI), CREATED, TEXT, error("c"), last("failed"), DONE, last("completed")),
+            *(b"data: {}\n\n", b"data: [1]\n\n", b"data: \xff\n\n", b"id: 1\n\n", b"\0", b"\r"),
+            *(
+                b'data: {"choices": [{"delta": []}, null], "usage": {"a": NaN}}\n\n',
+                b"<html>",
+                b"{",
+            ),
+            *(b'data: {"response": 7, "type": "response.completed"}\n\n', b"event: error\n\n"),
+            b'data: {"usage": {"prompt_tokens": Infinity}, "error": {"code": 7}}\n\n',
+        ]
+    )
+    | st.binary(max_size=20),
+    max_size=6,
+)
+HEADS = st.fixed_dictionaries(
+    {},
+    optional={
+        "content-type": st.sampled_from(["text/event-stream", "text/html; charset=rot13", ""]),
+        "content-encoding": st.sampled_from(["gzip", "br", "zstd", "deflate", "nonsense", ""]),
+        "x-request-id": st.sampled_from(["req_1", four_ways.KEY, ""]),
+    },
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    name=st.sampled_from(WAYS),
+    api=st.sampled_from(["chat", "responses"]),
+    reads=JUNK,
+    head=HEADS,
+    most=st.sampled_from([None, 1]),
+)
+def test_whatever_comes_there_is_one_record(
+    name: str, api: str, reads: list[bytes], head: dict[str, str], most: int | None
+) -> None:
+    """Our clients raise errors of ours; a tracked one whatever the SDK does; no key is kept."""
+    way = Way(name)
+    record = way.read(api, reads, most=most, headers=head)
+    assert four_ways.KEY not in record.model_dump_json()
+    assert record.anomalies == record.usage.anomalies()
+    if not name.startswith("track"):
+        assert way.raised is None or isinstance(way.raised, UsageStreamError)
+        assert (way.raised is None) == (record.error is None)

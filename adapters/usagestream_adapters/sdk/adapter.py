@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cached_property, partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -59,6 +60,11 @@ class SdkAdapter:
         self._query = ""
         """What the address has behind a `?`, which goes with each request."""
         self._http_client = http_client
+        self._closed = False
+        self._loop: Any = None
+        """The event loop that the connections of `_async_client` belong to."""
+        self._elsewhere: dict[Any, AsyncOpenAI] = {}
+        """The async clients of other event loops."""
         self._memory = RefusalMemory()
         self._tokens: TokenSource | None = None
         self._keys: TokenSource | None = None
@@ -151,8 +157,36 @@ class SdkAdapter:
         """Headers of this provider's own; the caller's go before. `key` is what `_keys` gave."""
         return {}
 
+    def _check_open(self) -> None:
+        """Raise `ConfigError` where nothing can be sent any more."""
+        if self._closed or getattr(self._http_client, "is_closed", False):
+            what = "client" if self._closed else "http_client of this client"
+            raise ConfigError(
+                f"The {what} has been closed: make another one, or close it when all is done."
+            )
+
+    async def _enter_loop(self) -> None:
+        """Use the connections of this event loop, and let those of loops that have ended go."""
+        from anyio.lowlevel import current_token
+
+        self._check_open()
+        token: Any = current_token()
+        loop = getattr(token, "native_token", token)  # the loop itself, before anyio 4.11
+        if loop is self._loop or self._http_client is not None:
+            return
+        made = self.__dict__.pop("_async_client", None)
+        if made is not None:
+            self._elsewhere[self._loop] = made
+        self._loop = loop
+        if loop in self._elsewhere:
+            self._async_client = self._elsewhere.pop(loop)
+        for ended in [each for each in self._elsewhere if _has_ended(each)]:
+            with suppress(Exception):  # its connections cannot be closed, only be left
+                await self._elsewhere.pop(ended).close()
+
     def open(self, request: Request) -> SdkByteStream:
         """Send the request; see `usagestream.adapter.Adapter.open`."""
+        self._check_open()
         opening = self._opening(request)
         create = _asking(self._client, request)
         while True:
@@ -168,6 +202,7 @@ class SdkAdapter:
 
     async def aopen(self, request: Request) -> SdkAsyncByteStream:
         """`open` for async code."""
+        await self._enter_loop()
         opening = self._opening(request)
         create = _asking(self._async_client, request)
         while True:
@@ -184,6 +219,7 @@ class SdkAdapter:
 
     def retrieve(self, stored: RetrieveRequest) -> Retrieved:
         """Ask for an answer that was kept; see `usagestream.adapter.Retriever`."""
+        self._check_open()
         time.sleep(stored.after)
         renewal = TokenRetry(self._tokens)
         ask = _retrieving(self._client, stored)
@@ -199,6 +235,7 @@ class SdkAdapter:
         """`retrieve` for async code."""
         import anyio
 
+        await self._enter_loop()
         await anyio.sleep(stored.after)
         renewal = TokenRetry(self._tokens)
         ask = _retrieving(self._async_client, stored)
@@ -215,6 +252,11 @@ class SdkAdapter:
         secrets = self.secrets()
         Mask.of(secrets).error(exc)
         error = translate(exc, self._who, secrets)
+        if isinstance(exc, RuntimeError) and "loop" in str(exc):
+            error = ConfigError(
+                f"The http_client cannot be used in this event loop ({exc}): it has connections "
+                "of another one. Make a client for each loop, or leave the http_client out."
+            )
         if opening.again(exc, error):
             return
         if error is exc:
@@ -235,15 +277,22 @@ class SdkAdapter:
         """Close the SDK's connections; those of a caller's own HTTP client stay open."""
         if self._tokens is not None:
             self._tokens.close()
-        if "_client" in self.__dict__ and self._http_client is None:
+        self._closed = self._http_client is None
+        if "_client" in self.__dict__ and self._closed:
             self._client.close()
 
     async def aclose(self) -> None:
         """`close` for async code."""
         if self._tokens is not None:
             self._tokens.close()
-        if "_async_client" in self.__dict__ and self._http_client is None:
+        self._closed = self._http_client is None
+        if "_async_client" in self.__dict__ and self._closed:
             await self._async_client.close()
+
+
+def _has_ended(loop: Any) -> bool:
+    """Whether an event loop is over. Trio does not say: one that is not running here is so."""
+    return loop.is_closed() if hasattr(loop, "is_closed") else True
 
 
 def _sendable_headers(profile: Profile) -> dict[str, str]:

@@ -134,7 +134,7 @@ class ResponsesDecoder(SseDecoder):
             error = _better(self._error, failure_in(response, None))
             if error is not None and error.code is not None:
                 report.failure = error
-            else:  # Recorded: the reason comes in an error event of its own (WIRE §4).
+            else:  # The reason may come yet, in an error event of its own (WIRE §4).
                 message = "The provider reported that the response failed."
                 self._error = report.failing = error or StreamFailedError(message, body=response)
         else:
