@@ -9,14 +9,17 @@ import click
 
 from .cassettes import cassettes
 from .check import check
+from .endings import Commands
+from .figures import counts, summary
 from .profiles import profiles
+from .screen import console, say, say_json, visible, write
 from .serving import serve_until_interrupted
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
     from usagestream import Client, Profile, Usage, UsageRecord, UsageStream
-
 
 __all__ = ["main"]
 
@@ -25,7 +28,7 @@ DEMO_DEPLOYMENT = "chat-mini-demo"
 DEFAULT_MODEL = "gpt-4o-mini"
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="usagestream")
 def main() -> None:
     """Stream chat completions from OpenAI and Azure OpenAI, and know what each cost in tokens."""
@@ -42,27 +45,27 @@ def demo(as_json: bool) -> None:
 
     from ..emulator import Emulator
 
-    console = _console()
+    screen = console()
     records: dict[str, UsageRecord] = {}
     if not as_json:
-        console.print(f"Question: {DEMO_QUESTION}")
+        screen.print(f"Question: {DEMO_QUESTION}")
     with Emulator() as server:
         for title, profile in demo_profiles(server.openai_base_url, server.azure_endpoint).items():
             with Client(profile) as client, _ask(client, DEMO_QUESTION, DEFAULT_MODEL) as stream:
                 if as_json:
                     stream.drain()
                 else:
-                    _show_chunks(console, title, stream)
+                    _show_chunks(screen, title, stream)
             records[title] = _record_of(stream)
     usages = {title: record.usage for title, record in records.items()}
     agree = len(set(usages.values())) == 1
     if as_json:
         both = [record.model_dump(mode="json") for record in records.values()]
-        click.echo(json.dumps({"agree": agree, "records": both}, indent=2))
+        say_json(json.dumps({"agree": agree, "records": both}, indent=2))
     else:
-        _show_side_by_side(console, usages)
+        _show_side_by_side(screen, usages)
         style, verdict = ("green", "agree") if agree else ("red", "DIFFER")
-        console.print(f"\nThe two usages [bold {style}]{verdict}[/].")
+        screen.print(_styled("\nThe two usages ", (verdict, f"bold {style}"), "."))
     raise SystemExit(0 if agree else 1)
 
 
@@ -97,9 +100,9 @@ def chat(
             failure = exc
     record = _record_of(stream)
     if as_json:
-        click.echo(record.model_dump_json(indent=2))
+        say_json(record.model_dump_json(indent=2))
     else:
-        _console(stderr=True).print(_summary(record), style="dim")
+        console(err=True).print(visible(summary(record)), style="dim")
     if failure is not None:
         raise click.ClickException(str(failure))
 
@@ -117,7 +120,7 @@ def emulate(host: str, port: int) -> None:
     from ..token_counter import installed_counter
 
     if installed_counter() is None:
-        click.echo(
+        say(
             "There is no tokenizer here, so that only the demo's question has an answer. For any: "
             'pip install "usagestream[estimate]"',
             err=True,
@@ -127,12 +130,6 @@ def emulate(host: str, port: int) -> None:
 
 for command in (profiles, check, cassettes):
     main.add_command(command)
-
-
-def _console(*, stderr: bool = False) -> Console:
-    from rich.console import Console
-
-    return Console(stderr=stderr, highlight=False, soft_wrap=True)
 
 
 def demo_profiles(openai_base_url: str, azure_endpoint: str) -> dict[str, Profile]:
@@ -164,20 +161,29 @@ def _print_answer(stream: UsageStream, *, silent: bool) -> None:
     with stream:
         for chunk in stream:
             if not silent and chunk.index == 0:
-                click.echo(chunk.text, nl=False)
+                write(chunk.text)
     if not silent:
-        click.echo()
+        say()
 
 
-def _show_chunks(console: Console, title: str, stream: UsageStream) -> None:
-    console.print(f"\n[bold]{title}[/]")
+def _styled(*parts: str | tuple[str, str]) -> Text:
+    """Text whose parts may have a style; what is in brackets is text all the same."""
+    from rich.text import Text
+
+    return Text.assemble(*parts)
+
+
+def _show_chunks(screen: Console, title: str, stream: UsageStream) -> None:
+    screen.print()
+    screen.print(title, style="bold")
     for number, chunk in enumerate(stream, 1):
-        usage = "-" if chunk.usage is None else f"[bold]{_counts(chunk.usage)}[/]"
+        usage = "-" if chunk.usage is None else (counts(chunk.usage), "bold")
         finish = f"  finish {chunk.finish_reason}" if chunk.finish_reason else ""
-        console.print(f"  chunk {number}  text {chunk.text!r:<6} usage {usage}{finish}")
+        before = f"  chunk {number}  text {chunk.text!r:<6} usage "
+        screen.print(_styled(visible(before), usage, visible(finish)))
 
 
-def _show_side_by_side(console: Console, usages: dict[str, Usage]) -> None:
+def _show_side_by_side(screen: Console, usages: dict[str, Usage]) -> None:
     from rich.table import Table
 
     from usagestream_core.usage import COUNT_FIELDS
@@ -190,17 +196,5 @@ def _show_side_by_side(console: Console, usages: dict[str, Usage]) -> None:
         values = [getattr(usage, name) for usage in usages.values()]
         if any(value is not None for value in values):
             table.add_row(name, *("-" if value is None else str(value) for value in values))
-    console.print()
-    console.print(table)
-
-
-def _counts(usage: Usage) -> str:
-    names = ("input", "output", "total")
-    counts = [(name, getattr(usage, f"{name}_tokens")) for name in names]
-    known = ", ".join(f"{name} {count}" for name, count in counts if count is not None)
-    return f"{known or 'no counts'} ({usage.source})"
-
-
-def _summary(record: UsageRecord) -> str:
-    who = f"{record.provider} {record.response_model or record.model}"
-    return f"{who}: {_counts(record.usage)}, {record.outcome}, {record.duration:.2f} s"
+    screen.print()
+    screen.print(table)

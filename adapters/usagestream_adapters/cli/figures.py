@@ -1,0 +1,24 @@
+"""What a stream has cost, in a few words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from usagestream import Usage, UsageRecord
+
+__all__ = ["counts", "summary"]
+
+
+def counts(usage: Usage) -> str:
+    """The three counts, as far as they are known, and where they come from."""
+    names = ("input", "output", "total")
+    each = [(name, getattr(usage, f"{name}_tokens")) for name in names]
+    known = ", ".join(f"{name} {count}" for name, count in each if count is not None)
+    return f"{known or 'no counts'} ({usage.source})"
+
+
+def summary(record: UsageRecord) -> str:
+    """A line that says who answered, for how many tokens, and how it ended."""
+    who = f"{record.provider} {record.response_model or record.model}"
+    return f"{who}: {counts(record.usage)}, {record.outcome}, {record.duration:.2f} s"
