@@ -82,14 +82,14 @@ def _error(text: str) -> ErrorReply:
 @example("".join(ATTACKS))
 @settings(
     deadline=None,
-    max_examples=5,
+    max_examples=3,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @pytest.mark.usefixtures("openai_environment")
 def test_a_hostile_server(server: Emulator, text: str) -> None:
     """In its text, its name, its finish reason, its error, its error in mid-stream."""
     frame = {"error": {"message": text, "code": text}}
-    for command in ("chat hello", "chat hello --json", "check", "check --json"):
+    for command in ("chat hello", "check", "check --json"):
         for scenario in (
             Scenario(**_frames(text), usage={"prompt_tokens": 1, "completion_tokens": 1}),
             Scenario(error=_error(text)),
@@ -100,7 +100,7 @@ def test_a_hostile_server(server: Emulator, text: str) -> None:
             result = run(*command.split())
             assert isinstance(result.exception, SystemExit | None), result.exception
             assert obeyed(result.output) == []
-            if "--json" in command and result.exit_code == 0:
+            if "--json" in command:
                 assert json.loads(result.stdout)
 
 
@@ -118,7 +118,7 @@ def test_markup_is_shown_as_it_is(server: Emulator, text: str) -> None:
 @example("".join(ATTACKS))
 @settings(
     deadline=None,
-    max_examples=5,
+    max_examples=3,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_hostile_files(tmp_path: Path, text: str) -> None:
@@ -232,6 +232,7 @@ def test_no_row_is_wider_than_the_terminal(rows: list[tuple[str, str, str]], wid
     assert re.sub(r"\s", "", shown) == re.sub(r"\s", "", kept)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("openai_environment")
 def test_a_real_terminal(server: Emulator) -> None:
     """It gets the title of its window from nobody."""

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .cassettes import cassettes
+from .chat import DEFAULT_MODEL, chat
 from .check import check
 from .endings import Commands
-from .figures import counts, summary
+from .figures import counts
 from .profiles import profiles
-from .screen import console, say, say_json, visible, write
+from .screen import console, say, say_json, visible
 from .serving import serve_until_interrupted
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ __all__ = ["main"]
 
 DEMO_QUESTION = "What's 1+1? Answer in one word."
 DEMO_DEPLOYMENT = "chat-mini-demo"
-DEFAULT_MODEL = "gpt-4o-mini"
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -70,44 +70,6 @@ def demo(as_json: bool) -> None:
 
 
 @main.command()
-@click.argument("question")
-@click.option("--provider", help="openai or azure, as the environment configures it.")
-@click.option("--profile", help="Name of a profile.")
-@click.option("--model", default=DEFAULT_MODEL, show_default=True, help="Model to ask for.")
-@click.option("--json", "as_json", is_flag=True, help="Print the record instead of the answer.")
-def chat(
-    question: str, provider: str | None, profile: str | None, model: str, as_json: bool
-) -> None:
-    """Ask a question for real: the answer goes to standard output, its cost to standard error.
-
-    Reads the variables that the openai SDK reads: OPENAI_API_KEY, or AZURE_OPENAI_ENDPOINT and
-    AZURE_OPENAI_API_KEY, with OPENAI_API_VERSION for a dated api version.
-    """
-    from usagestream import Client, ConfigError, UsageStreamError
-
-    if provider and profile:
-        raise click.UsageError("Give --provider or --profile, not both.")
-    try:
-        client = Client(profile or provider)
-    except ConfigError as exc:
-        raise click.UsageError(f"{exc}\nTo see it work without any: usagestream demo") from exc
-    with client:
-        stream = _ask(client, question, model)
-        failure: UsageStreamError | None = None
-        try:
-            _print_answer(stream, silent=as_json)
-        except UsageStreamError as exc:
-            failure = exc
-    record = _record_of(stream)
-    if as_json:
-        say_json(record.model_dump_json(indent=2))
-    else:
-        console(err=True).print(visible(summary(record)), style="dim")
-    if failure is not None:
-        raise click.ClickException(str(failure))
-
-
-@main.command()
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8765, show_default=True, type=click.IntRange(0, 65535))
 def emulate(host: str, port: int) -> None:
@@ -128,7 +90,7 @@ def emulate(host: str, port: int) -> None:
     serve_until_interrupted(Emulator(host=host, port=port), host, port)
 
 
-for command in (profiles, check, cassettes):
+for command in (chat, profiles, check, cassettes):
     main.add_command(command)
 
 
@@ -155,15 +117,6 @@ def _ask(client: Client, question: str, model: str) -> UsageStream:
 
 def _record_of(stream: UsageStream) -> UsageRecord:
     return stream.record
-
-
-def _print_answer(stream: UsageStream, *, silent: bool) -> None:
-    with stream:
-        for chunk in stream:
-            if not silent and chunk.index == 0:
-                write(chunk.text)
-    if not silent:
-        say()
 
 
 def _styled(*parts: str | tuple[str, str]) -> Text:
