@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import suppress
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from ..adapter import Interruptible
 from ..record import Outcome
+from .outliving import Outliving, is_asyncio_cancellation, outliving
 from .protocols import AsyncUsageStream, UsageStream
 from .recovery import arecover, recover
 from .state import PendingDrain, StreamPolicy, StreamState, bounded, warn_of_drop
@@ -183,6 +185,8 @@ class AsyncStream(_Held, AsyncUsageStream):
 
     _body: AsyncByteStream | None = None
     _bytes: AsyncIterator[bytes]
+    _read: Callable[[], Awaitable[bytes | None]]
+    """Gives the next bytes; at their end `None`, or raises `StopAsyncIteration`."""
 
     def __init__(
         self,
@@ -194,6 +198,8 @@ class AsyncStream(_Held, AsyncUsageStream):
     ) -> None:
         super().__init__(adapter, request, call, policy)
         self._background = background
+        self._outliving: Outliving | None = None
+        """With `on_leave="drain"`: what is read goes on when the consumer's task is cancelled."""
 
     def __aiter__(self) -> Self:
         return self
@@ -208,7 +214,7 @@ class AsyncStream(_Held, AsyncUsageStream):
             if not state.asked:
                 await self._open()
             try:
-                data = await self._bytes.__anext__()  # anext() with a default takes a step more
+                data = await self._read()
             except StopAsyncIteration:
                 state.receive(None)
             except Exception as exc:  # noqa: BLE001 - only the transport runs here
@@ -283,21 +289,61 @@ class AsyncStream(_Held, AsyncUsageStream):
 
     async def _open(self) -> None:
         self._state.ask(self)
+        if self._state.policy.on_leave == "drain":
+            self._outliving = outliving()
         try:
+            await self._wait_for_body()
+        except BaseException as exc:
+            if self._survives(exc):
+                self._state.closed = True
+                self._background(self._open_and_leave())
+            else:
+                self._state.refused(exc)
+            raise
+
+    async def _wait_for_body(self) -> None:
+        if self._outliving is None:
             self._body = await self._adapter.aopen(self._request)
+        else:
+            self._body = await self._outliving.wait(partial(self._adapter.aopen, self._request))
+        self._state.open(self._body.head)
+        self._bytes = aiter(self._body)
+        if self._outliving is None:
+            self._read = self._bytes.__anext__  # anext() with a default takes a step more
+        else:
+            self._read = partial(self._outliving.wait, partial(anext, self._bytes, None))
+
+    async def _open_and_leave(self) -> None:
+        """The consumer was cancelled while it waited for the response: wait, and drain that."""
+        try:
+            await self._wait_for_body()
+        except Exception as exc:  # noqa: BLE001 - on the record, and nobody is there to be told
+            self._state.refused(exc)
         except BaseException as exc:
             self._state.refused(exc)
             raise
-        self._state.open(self._body.head)
-        self._bytes = aiter(self._body)
+        else:
+            await self._left(None)
+
+    async def _next(self) -> bytes | None:
+        """The next bytes of the body; `None` at its end."""
+        try:
+            return await self._read()
+        except StopAsyncIteration:
+            return None
+
+    def _survives(self, exc: BaseException | None) -> bool:
+        """Whether reading goes on: a consumer whose task is cancelled has left, and no more."""
+        return self._outliving is not None and is_asyncio_cancellation(exc)
 
     async def _left(self, exc: BaseException | None) -> None:
-        drain = self._state.leave(exc)
+        survives = self._survives(exc)
+        drain = self._state.leave(None if survives else exc)
         if drain is None:
             await self._release()
             return
         work = self._carry_on(drain)
-        if not (drain.is_drain and self._background(work)):
+        if not ((drain.is_drain or survives) and self._background(work)):
             await work
 
     async def _carry_on(self, drain: PendingDrain) -> None:
@@ -315,7 +361,7 @@ class AsyncStream(_Held, AsyncUsageStream):
         try:
             with bounded(self._body, seconds):
                 while self._state.has_rest:
-                    self._state.receive_rest(await anext(self._bytes, None))
+                    self._state.receive_rest(await self._next())
         except Exception as exc:  # noqa: BLE001 - only the transport runs here
             self._state.rest_broke(exc)
 
@@ -332,5 +378,7 @@ class AsyncStream(_Held, AsyncUsageStream):
 
     async def _drop(self) -> None:
         body, self._body = self._body, None
+        if self._outliving is not None:
+            await self._outliving.stop()
         if body is not None:
             await body.close()
