@@ -45,6 +45,11 @@ class _Held:
         return self._state.life.usage
 
     @property
+    def so_far(self) -> Usage:
+        """`usage`, with an estimate of what was not reported until now."""
+        return self._state.life.so_far
+
+    @property
     def record(self) -> UsageRecord:
         """The accounting record. Raises `StreamNotEndedError` until the stream has ended."""
         return self._state.life.record
