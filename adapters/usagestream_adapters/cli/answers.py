@@ -9,7 +9,7 @@ from .screen import say, write
 if TYPE_CHECKING:
     from usagestream import UsageStream
 
-__all__ = ["Answer", "Plain", "Silent", "on_screen"]
+__all__ = ["Answer", "Plain", "Silent"]
 
 
 class Answer:
@@ -67,8 +67,3 @@ class Plain(Answer):
 
     def _end(self) -> None:
         say()
-
-
-def on_screen(stream: UsageStream) -> Answer:
-    """Show an answer where there is something to show it on."""
-    return Plain(stream)

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from .answers import Answer, Silent, on_screen
+from .answers import Answer, Plain, Silent
 from .endings import exit_status, signals_as_exits, signals_held
 from .figures import summary
-from .screen import console, is_terminal, say, say_json, visible
+from .screen import console, is_live, is_terminal, say, say_json, visible
 
 if TYPE_CHECKING:
-    from usagestream import Client, UsageRecord
+    from usagestream import Client, UsageRecord, UsageStream
 
 __all__ = ["DEFAULT_MODEL", "chat"]
 
@@ -140,7 +140,7 @@ class _Talk:
             stream = self.client.stream(messages=asked, **self.params)
         except ConfigError as exc:
             raise click.UsageError(str(exc)) from exc
-        answer: Answer = Silent(stream) if self.as_json else on_screen(stream)
+        answer = self._answer(stream)
         stop = answer.read()
         with signals_held():
             if stop is None:
@@ -153,6 +153,15 @@ class _Talk:
             if status == 1:
                 say(f"Error: {stop}", err=True)
         return status
+
+    def _answer(self, stream: UsageStream) -> Answer:
+        if self.as_json:
+            return Silent(stream)
+        if is_live() or is_live(err=True):
+            from .live import Live  # rich is slow to import
+
+            return Live(stream, shows_text=is_live())
+        return Plain(stream)
 
     def _tell(self, record: UsageRecord) -> None:
         if self.as_json:
