@@ -138,6 +138,10 @@ class SdkAdapter:
         """Headers of this provider's own; the caller's go before. `key` is what `_keys` gave."""
         return {}
 
+    def warm(self, request: Request, *, asynchronous: bool) -> None:
+        """Import the SDK, make its client, and load the part of it that asks this."""
+        _asking(self._async_client if asynchronous else self._client, request)
+
     def open(self, request: Request) -> SdkByteStream:
         """Send the request; see `usagestream.adapter.Adapter.open`."""
         opening = self._opening(request)

@@ -14,7 +14,7 @@ from ..record import Outcome
 from .outliving import Outliving, is_asyncio_cancellation, outliving
 from .protocols import AsyncUsageStream, UsageStream
 from .recovery import arecover, recover
-from .state import PendingDrain, StreamPolicy, StreamState, bounded, warn_of_drop
+from .state import PendingDrain, StreamPolicy, StreamState, bounded, warm, warn_of_drop
 
 if TYPE_CHECKING:
     from ..adapter import Adapter, AsyncByteStream, ByteStream, Request
@@ -140,6 +140,7 @@ class SyncStream(_Held, UsageStream):
         self._state.leave_at_exit(self._body)
 
     def _open(self) -> None:
+        warm(self._adapter, self._request, asynchronous=False)
         self._state.ask(self)
         try:
             self._body = self._adapter.open(self._request)
@@ -293,6 +294,7 @@ class AsyncStream(_Held, AsyncUsageStream):
         self._state.leave_at_exit(self._body)
 
     async def _open(self) -> None:
+        warm(self._adapter, self._request, asynchronous=True)
         self._state.ask(self)
         if self._state.policy.on_leave == "drain":
             self._outliving = outliving()

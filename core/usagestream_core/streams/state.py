@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from ..adapter import Interruptible
+from ..adapter import Interruptible, Warmable
 from ..errors import RecoveryError, UsageLimitExceededError
 from ..record import Outcome
 from .lifecycle import Lifecycle
@@ -15,7 +15,7 @@ from .lifecycle import Lifecycle
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from ..adapter import Adapter, Head
+    from ..adapter import Adapter, Head, Request
     from ..chunk import Chunk
     from ..estimates.estimate import TokenCounter
     from ..record import UsageRecord
@@ -24,7 +24,15 @@ if TYPE_CHECKING:
     from .limit import OutputLimit
     from .meter import Call
 
-__all__ = ["OnLeave", "PendingDrain", "StreamPolicy", "StreamState", "bounded", "warn_of_drop"]
+__all__ = [
+    "OnLeave",
+    "PendingDrain",
+    "StreamPolicy",
+    "StreamState",
+    "bounded",
+    "warm",
+    "warn_of_drop",
+]
 
 OnLeave = Literal["close", "drain"]
 
@@ -212,6 +220,13 @@ class StreamState:
         if not self.life.is_settled:
             raise RecoveryError("This stream has not ended: read it to its end, or close it first.")
         return self.life.record
+
+
+def warm(adapter: object, request: Request, *, asynchronous: bool) -> None:
+    """Load what opening takes, before the stream's time begins. What fails, opening says."""
+    if isinstance(adapter, Warmable):
+        with suppress(Exception):
+            adapter.warm(request, asynchronous=asynchronous)
 
 
 def warn_of_drop(stream: object) -> None:
