@@ -150,7 +150,7 @@ class Client(_BaseClient):
     Closing the client, and the end of the interpreter, wait for `on_record` for `flush_timeout`
     seconds; `None` waits for as long as it takes.
 
-    The provider's SDK is loaded with the first stream, or here with `warm=True`: that takes a second.
+    The provider's SDK is loaded with the first stream, or here with `warm=True`: it takes a second.
 
     Raises `ConfigError` if the profile is incomplete. Nothing is sent before a stream is entered or
     read. Use it as a context manager, or `close()` it, to let its connections go.
