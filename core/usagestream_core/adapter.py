@@ -30,6 +30,7 @@ __all__ = [
     "Retrieved",
     "Retriever",
     "Target",
+    "Warmable",
 ]
 
 
@@ -178,6 +179,18 @@ class Retriever(Protocol):
 
     async def aretrieve(self, stored: RetrieveRequest) -> Retrieved:
         """`retrieve` for async code."""
+        ...
+
+
+@runtime_checkable
+class Warmable(Protocol):
+    """What an adapter may be able to do beside that."""
+
+    def warm(self, request: Request, *, asynchronous: bool) -> None:
+        """Load and make what opening this request takes, so that its time is not the stream's.
+
+        Sends nothing. Does nothing the second time. Raises what `open` would raise.
+        """
         ...
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
-from .adapter import Adapter, Request
+from .adapter import Adapter, Request, Warmable
 from .errors import ClientClosedError, ConfigError
 from .estimates.estimate import CounterChoice, as_messages, find_counter
 from .profile import Profile
@@ -43,6 +43,9 @@ class _BaseClient:
         token_counter: CounterChoice,
         http_client: Any,
         flush_timeout: float | None,
+        *,
+        warm: bool,
+        asynchronous: bool,
     ) -> None:
         self._profile_name: str | None = None
         if profile is None or isinstance(profile, str | Profile):
@@ -61,6 +64,8 @@ class _BaseClient:
         self._outbox = Outbox(on_record, timeout=flush_timeout)
         self._counter = find_counter(token_counter)
         self._closed = False
+        if warm and isinstance(profile, Warmable):
+            profile.warm(Request(model="", params={}), asynchronous=asynchronous)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._profile_name or self._adapter.provider}>"
@@ -149,6 +154,8 @@ class Client(_BaseClient):
     Closing the client, and the end of the interpreter, wait for `on_record` for `flush_timeout`
     seconds; `None` waits for as long as it takes.
 
+    The provider's SDK is loaded with the first stream, or here with `warm=True`: it takes a second.
+
     Raises `ConfigError` if the profile is incomplete. Nothing is sent before a stream is entered or
     read. Use it as a context manager, or `close()` it, to let its connections go.
     """
@@ -161,10 +168,19 @@ class Client(_BaseClient):
         token_counter: CounterChoice = "auto",  # noqa: S107 - no secret
         http_client: Any = None,
         flush_timeout: float | None = FLUSH_TIMEOUT,
+        warm: bool = False,
     ) -> None:
         if is_async(on_record):
             raise TypeError("on_record of a Client is an ordinary function; AsyncClient awaits one")
-        super().__init__(profile, on_record, token_counter, http_client, flush_timeout)
+        super().__init__(
+            profile,
+            on_record,
+            token_counter,
+            http_client,
+            flush_timeout,
+            warm=warm,
+            asynchronous=False,
+        )
 
     def stream(self, **params: Unpack[ChatParams]) -> UsageStream:
         """Ask for a streamed answer. Takes what `chat.completions.create` takes, minus `stream`.
@@ -226,8 +242,17 @@ class AsyncClient(_BaseClient):
         token_counter: CounterChoice = "auto",  # noqa: S107 - no secret
         http_client: Any = None,
         flush_timeout: float | None = FLUSH_TIMEOUT,
+        warm: bool = False,
     ) -> None:
-        super().__init__(profile, on_record, token_counter, http_client, flush_timeout)
+        super().__init__(
+            profile,
+            on_record,
+            token_counter,
+            http_client,
+            flush_timeout,
+            warm=warm,
+            asynchronous=True,
+        )
         self._draining: set[asyncio.Task[None]] = set()
 
     def stream(self, **params: Unpack[ChatParams]) -> AsyncUsageStream:

@@ -61,7 +61,7 @@ class Outcome(StrEnum):
     """No stream was opened: the provider refused, or could not be reached."""
 
 
-class RecordedError(BaseModel, frozen=True):
+class RecordedError(BaseModel, frozen=True, use_attribute_docstrings=True):
     """What went wrong, without secrets."""
 
     type: str
@@ -74,7 +74,7 @@ class RecordedError(BaseModel, frozen=True):
     """The provider's error code."""
 
 
-class UsageRecord(BaseModel, frozen=True):
+class UsageRecord(BaseModel, frozen=True, use_attribute_docstrings=True):
     """Who streamed what and when, how it ended, and what it cost in tokens.
 
     Frozen; `model_dump_json` and `model_validate_json` round-trip. Holds no key, no token and no
@@ -84,7 +84,11 @@ class UsageRecord(BaseModel, frozen=True):
 
     id: str = Field(default_factory=lambda: uuid.uuid4().hex)
     """Unique for each record, made here: safe to store under and to drop duplicates by."""
+    version: int = Field(default=1, repr=False)
+    """Of a record's JSON. It stays as long as fields are only added, each with a default, so that
+    what was written before can be read."""
     api: Api = "chat"
+    """`chat` for chat completions, `responses` for the Responses API."""
     provider: str
     """Name of the adapter: `openai`, `azure`."""
     profile: str | None = None
@@ -98,6 +102,7 @@ class UsageRecord(BaseModel, frozen=True):
     response_model: str | None = None
     """The model that answered, as the provider names it; `None` where it never said."""
     response_id: str | None = None
+    """The provider's id of the answer: what `recover` asks for."""
     request_ids: dict[str, str] = Field(default_factory=dict[str, str])
     """Ids to quote to the provider's support, by response header name: `x-request-id`, and
     Azure's `apim-request-id`."""
@@ -113,9 +118,11 @@ class UsageRecord(BaseModel, frozen=True):
     """The tier that served the request, which may differ from the one asked for."""
 
     outcome: Outcome
+    """How the stream ended."""
     finish_reasons: dict[int, str] = Field(default_factory=dict[int, str])
     """Finish reason by choice index; choices that did not finish are absent."""
     error: RecordedError | None = None
+    """What ended the stream badly; `None` where nothing did."""
     reason: str | None = None
     """What ended the stream where the outcome does not say it: `output_tokens_limit`, `drained`
     (left early, and then read to its end), `drain_timeout`, `exit` (of the interpreter)."""
@@ -125,10 +132,12 @@ class UsageRecord(BaseModel, frozen=True):
     first_chunk_at: datetime | None = None
     """When the first chunk arrived; `None` if none did."""
     ended_at: datetime
+    """When nothing more was read, or was to come."""
     chunk_count: int = 0
     """Chunks made from what was received, the last one included."""
 
     usage: Usage
+    """Tokens; `source` says whether they were reported, estimated, or are unknown."""
     wire_usage: dict[str, Any] | None = None
     """The provider's own last usage object, untouched."""
     anomalies: tuple[str, ...] = ()

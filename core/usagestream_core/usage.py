@@ -43,7 +43,7 @@ class Usage(BaseModel, frozen=True):
     kept; `anomalies` names what does not add up.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     input_tokens: int | None = None
     """Tokens the model read, cached ones included."""
@@ -61,19 +61,25 @@ class Usage(BaseModel, frozen=True):
     cache_write_12h_tokens: int | None = None
     """Of `cache_write_tokens`, those that are kept for 12 hours."""
     input_audio_tokens: int | None = None
+    """Input tokens of sound."""
     input_image_tokens: int | None = None
+    """Input tokens of pictures."""
     input_text_tokens: int | None = None
+    """Input tokens of text."""
 
     reasoning_tokens: int | None = None
     """Output tokens spent on reasoning, seen by the caller or not."""
     output_audio_tokens: int | None = None
+    """Output tokens of sound."""
     output_text_tokens: int | None = None
+    """Output tokens of text."""
     accepted_prediction_tokens: int | None = None
     """Output tokens that a predicted output supplied."""
     rejected_prediction_tokens: int | None = None
     """Tokens of a predicted output that were not used, and are billed as output all the same."""
 
     source: UsageSource = UsageSource.UNKNOWN
+    """`reported` by the provider, `estimated` from what could be seen, or `unknown`."""
     lower_bound: bool = False
     """True for an estimate that cannot see everything (hidden reasoning, images, audio)."""
     odd: tuple[str, ...] | None = None

@@ -28,6 +28,10 @@ class Blocking(_UsageStream):
         return self.inner.usage
 
     @property
+    def so_far(self) -> Usage:
+        return self.inner.so_far
+
+    @property
     def record(self) -> UsageRecord:
         return self.inner.record
 

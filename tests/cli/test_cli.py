@@ -8,7 +8,6 @@ import pty
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,22 +21,6 @@ from usagestream_adapters.emulator import Emulator
 
 QUESTION = cli.DEMO_QUESTION
 CASSETTES = Path(__file__).parents[2] / "cassettes"
-
-
-@pytest.fixture
-def server() -> Iterator[Emulator]:
-    """A running emulator."""
-    with Emulator() as running:
-        yield running
-
-
-@pytest.fixture
-def openai_environment(server: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only OpenAI is configured, and it is the emulator."""
-    for name in [name for name in os.environ if name.startswith(("OPENAI_", "AZURE_"))]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("OPENAI_API_KEY", "test-key")
-    monkeypatch.setenv("OPENAI_BASE_URL", server.openai_base_url)
 
 
 def run(*arguments: str) -> Result:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from .screen import say
 from .serving import serve_until_interrupted
 
 __all__ = ["cassettes"]
@@ -38,9 +39,9 @@ def check(paths: tuple[Path, ...]) -> None:
     for file in files:
         for finding in check_file(file, os.environ):
             found += 1
-            click.echo(f"{file}:{finding.line}: {finding.kind} ({finding.excerpt})")
+            say(f"{file}:{finding.line}: {finding.kind} ({finding.excerpt})")
     many = "1 file" if len(files) == 1 else f"{len(files)} files"
-    click.echo(f"{found or 'Nothing'} found in {many}.", err=True)
+    say(f"{found or 'Nothing'} found in {many}.", err=True)
     raise SystemExit(1 if found else 0)
 
 
@@ -54,7 +55,7 @@ def show(file: Path) -> None:
         raise click.ClickException(_MISSING) from exc
     try:
         for line in _show.show(file):
-            click.echo(line)
+            say(line)
     except ValueError as exc:
         raise click.ClickException(str(exc)) from exc
 

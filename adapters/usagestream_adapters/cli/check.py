@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from .screen import lay_out, say, say_json
+
 if TYPE_CHECKING:
     from usagestream import UsageRecord
 
@@ -40,11 +42,9 @@ def check(profile: str | None, model: str, as_json: bool) -> None:
     ok = all(line.ok for line in lines)
     if as_json:
         shown = [dataclasses.asdict(line) for line in lines]
-        click.echo(json.dumps({"ok": ok, "checks": shown}, indent=2))
+        say_json(json.dumps({"ok": ok, "checks": shown}, indent=2))
     else:
-        width = max(len(line.what) for line in lines)
-        for line in lines:
-            click.echo(f"{'ok  ' if line.ok else 'FAIL'}  {line.what:<{width}}  {line.says}")
+        say(lay_out([("ok  " if line.ok else "FAIL", line.what, line.says) for line in lines]))
     raise SystemExit(0 if ok else 1)
 
 

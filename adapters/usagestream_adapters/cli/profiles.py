@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from .screen import lay_out, say, say_json
+
 if TYPE_CHECKING:
     from usagestream_core.profiles.listing import ListedProfile
 
@@ -31,9 +33,9 @@ def profiles(as_json: bool) -> None:
     except ConfigError as exc:
         raise click.ClickException(str(exc)) from exc
     if as_json:
-        click.echo(json.dumps([dataclasses.asdict(each) for each in listed], indent=2, default=str))
+        say_json(json.dumps([dataclasses.asdict(each) for each in listed], indent=2, default=str))
     else:
-        click.echo("\n\n".join(_shown(each) for each in listed))
+        say("\n\n".join(_shown(each) for each in listed))
     is_broken = any(each.configured and each.problem is not None for each in listed)
     raise SystemExit(1 if is_broken else 0)
 
@@ -43,9 +45,7 @@ def _shown(profile: ListedProfile) -> str:
     lines = [f"{star}{profile.name}  ({profile.origin})"]
     rows = [(each.field, _text(each.value), each.origin) for each in profile.values]
     said = [row for row in rows if row[1]]
-    widths = [max((len(row[column]) for row in said), default=0) for column in (0, 1)]
-    for field, value, origin in said:
-        lines.append(f"    {field:<{widths[0]}}  {value:<{widths[1]}}  {origin}")
+    lines += [lay_out(said, indent=4)] if said else []
     if profile.trust is not None and profile.trust not in (profile.problem or ""):
         lines.append(f"    {profile.trust}")
     if profile.problem is not None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from .screen import say
+
 if TYPE_CHECKING:
     from ..local.service import LocalService
 
@@ -27,6 +29,6 @@ def serve_until_interrupted(server: LocalService, host: str, port: int) -> None:
 
 def _show_addresses(server: LocalService) -> None:
     """Print the addresses as variables to set."""
-    click.echo(f"OPENAI_BASE_URL={server.openai_base_url}")
-    click.echo(f"AZURE_OPENAI_ENDPOINT={server.azure_endpoint}")
-    click.echo("Any key will do. Press Ctrl-C to stop.", err=True)
+    say(f"OPENAI_BASE_URL={server.openai_base_url}")
+    say(f"AZURE_OPENAI_ENDPOINT={server.azure_endpoint}")
+    say("Any key will do. Press Ctrl-C to stop.", err=True)

@@ -32,14 +32,12 @@ def trust(path: Path | None, forgets: bool) -> None:
             raise click.ClickException(f"There is no profile in {where}.")
         if forgets:
             was = trusting.forget(file)
-            click.echo(
-                f"{file.path} is trusted no longer." if was else f"{file.path} was not trusted."
-            )
+            say(f"{file.path} is trusted no longer." if was else f"{file.path} was not trusted.")
             return
         trusting.trust(file)
-        click.echo(f"{file.path} is trusted as it stands.")
+        say(f"{file.path} is trusted as it stands.")
         for listed in list_profiles(file=file):
             if listed.trust is not None:
-                click.echo(f"  {listed.name}: {listed.trust}")
+                say(f"  {listed.name}: {listed.trust}")
     except ConfigError as exc:
         raise click.ClickException(str(exc)) from exc

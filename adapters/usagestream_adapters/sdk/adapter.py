@@ -175,7 +175,9 @@ class SdkAdapter:
         if loop is self._loop or self._http_client is not None:
             return
         made = self.__dict__.pop("_async_client", None)
-        if made is not None:
+        if made is not None and self._loop is None:
+            self._async_client = made  # made beforehand, without a connection
+        elif made is not None:
             self._elsewhere[self._loop] = made
         self._loop = loop
         if loop in self._elsewhere:
@@ -183,6 +185,10 @@ class SdkAdapter:
         for ended in [each for each in self._elsewhere if _has_ended(each)]:
             with suppress(Exception):  # its connections cannot be closed, only be left
                 await self._elsewhere.pop(ended).close()
+
+    def warm(self, request: Request, *, asynchronous: bool) -> None:
+        """Import the SDK, make its client, and load the part of it that asks this."""
+        _asking(self._async_client if asynchronous else self._client, request)
 
     def open(self, request: Request) -> SdkByteStream:
         """Send the request; see `usagestream.adapter.Adapter.open`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, Final, Literal, Protocol, cast, runtime_checkable
 
@@ -11,7 +11,7 @@ from ..errors import ConfigError
 from ..usage import Usage, UsageSource
 from .prompt import count_prompt
 
-__all__ = ["CounterChoice", "TokenCounter", "as_messages", "estimate", "find_counter"]
+__all__ = ["CounterChoice", "TokenCounter", "as_messages", "estimate", "fill_in", "find_counter"]
 
 ENTRY_POINT_GROUP: Final = "usagestream.token_counters"
 
@@ -83,37 +83,51 @@ def estimate(
     says that something could not be seen. Returns `None` where there is nothing to fill in, or
     the model is not known to the counter. Raises what the counter raises.
     """
-    missing = {"input_tokens", "output_tokens"} - reported.keys()
-    if not missing or counter.count("", model) is None:
+    if counter.count("", model) is None:
         return None
-    counts, missed = _fill(missing, counter, model, params, pieces, has_tool_calls)
-    counts = {**counts, **reported}
+
+    def count(text: str) -> int:
+        return counter.count(text, model) or 0
+
+    return fill_in(
+        reported,
+        model=model,
+        params=params,
+        has_tool_calls=has_tool_calls,
+        output=lambda: sum(map(count, pieces)),
+        prompt=lambda: count_prompt(params, model, count),
+    )
+
+
+def fill_in(
+    reported: Mapping[str, int],
+    *,
+    model: str,
+    params: Mapping[str, Any],
+    has_tool_calls: bool,
+    output: Callable[[], int],
+    prompt: Callable[[], tuple[int, bool]],
+) -> Usage | None:
+    """`estimate`, with what counts the tokens of the texts, and of the prompt: see `count_prompt`.
+
+    Each is called only for a count that is not `reported`.
+    """
+    missing = {"input_tokens", "output_tokens"} - reported.keys()
+    if not missing:
+        return None
+    counts: dict[str, int] = {}
+    missed = False
+    if "output_tokens" in missing:
+        counts["output_tokens"] = output() + _TOOL_CALL * has_tool_calls
+        missed = has_tool_calls or _hides_output(model, params)
+    if "input_tokens" in missing:
+        counts["input_tokens"], prompt_missed = prompt()
+        missed = missed or prompt_missed
+    counts.update(reported)
     if len(missing) == 1 or "total_tokens" not in counts:
         # A total that came with one part only is of before the other was there.
         counts["total_tokens"] = counts["input_tokens"] + counts["output_tokens"]
     return Usage.model_validate({**counts, "source": UsageSource.ESTIMATED, "lower_bound": missed})
-
-
-def _fill(
-    missing: set[str],
-    counter: TokenCounter,
-    model: str,
-    params: Mapping[str, Any],
-    pieces: Sequence[str],
-    has_tool_calls: bool,
-) -> tuple[dict[str, int], bool]:
-    def count(text: str) -> int:
-        return counter.count(text, model) or 0
-
-    counts: dict[str, int] = {}
-    missed = False
-    if "output_tokens" in missing:
-        counts["output_tokens"] = sum(map(count, pieces)) + _TOOL_CALL * has_tool_calls
-        missed = has_tool_calls or _hides_output(model, params)
-    if "input_tokens" in missing:
-        counts["input_tokens"], prompt_missed = count_prompt(params, model, count)
-        missed = missed or prompt_missed
-    return counts, missed
 
 
 def _hides_output(model: str, params: Mapping[str, Any]) -> bool:

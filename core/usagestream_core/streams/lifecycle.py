@@ -124,6 +124,11 @@ class Lifecycle:
         return self.meter.usage if self._parcel is None else self.record.usage
 
     @property
+    def so_far(self) -> Usage:
+        """`usage`, with an estimate of what was not reported until now."""
+        return self.meter.so_far if self._parcel is None else self.record.usage
+
+    @property
     def record(self) -> UsageRecord:
         """The record. Raises `StreamNotEndedError` until it is made."""
         if self._parcel is None:

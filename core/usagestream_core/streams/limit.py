@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ..estimates.running import RunningCount
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -12,45 +15,25 @@ if TYPE_CHECKING:
 
 __all__ = ["OutputLimit"]
 
-_LONGEST_WORD: Final = 256
-
 
 class OutputLimit:
-    """Counts the output tokens of the chunks that were handed over.
-
-    A tokenizer sees words, never their neighbours, so that each is counted once it is whole: a
-    word begins with the blank before it. Only the last word is counted anew with every chunk, and
-    one that never ends is cut, at the price of a token.
-    """
+    """Counts the output tokens of the chunks that were handed over."""
 
     def __init__(self, tokens: int, counter: TokenCounter, model: str, *, quiet: bool) -> None:
         self.tokens = tokens
         self.quiet = quiet
         """End the stream without an error."""
         self.seen = 0
-        self._counter = counter
-        self._model = model
-        self._words: dict[tuple[int, int], tuple[str, int]] = {}
+        self._count = partial(RunningCount, counter, model)
+        self._counts: dict[tuple[int, int], RunningCount] = {}
 
     def passed(self, chunk: Chunk) -> bool:
         """Take note of a chunk, and say whether the limit is behind us."""
         for key, text in _pieces(chunk):
-            word, counted = self._words.get(key, ("", 0))
-            word += text
-            end = word.rfind(" ")
-            if end <= 0 and len(word) > _LONGEST_WORD:
-                end = len(word)
-            whole = 0
-            if end > 0:
-                whole = self._count(word[:end])
-                word = word[end:]
-            rest = self._count(word)
-            self._words[key] = (word, rest)
-            self.seen += whole + rest - counted
+            if key not in self._counts:
+                self._counts[key] = self._count()
+            self.seen += self._counts[key].add(text)
         return self.seen > self.tokens
-
-    def _count(self, text: str) -> int:
-        return self._counter.count(text, self._model) or 0
 
 
 def _pieces(chunk: Chunk) -> Iterator[tuple[tuple[int, int], str]]:

@@ -17,6 +17,7 @@ from ..errors import (
     UsageStreamError,
 )
 from ..estimates.estimate import estimate
+from ..estimates.running import RunningEstimate
 from ..masking import Mask
 from ..record import Outcome, RecordedError, UsageRecord
 from ..usage import Usage, UsageSource
@@ -109,6 +110,8 @@ class Meter:
         """Counts that are all zero: believed only of a stream that sent nothing."""
         self._tool_calls: dict[tuple[int, int], list[str]] = {}
         self._final: Usage | None = None
+        self._running: RunningEstimate | None = None
+        """Made when it is first asked for: what nobody asks for costs nothing."""
         self._failed_parts: Sequence[str] = ()
         self._finish_reasons: dict[int, str] = {}
         self.over = False
@@ -138,6 +141,29 @@ class Meter:
         counts = self._reported()
         source = UsageSource.REPORTED if counts else UsageSource.UNKNOWN
         return self._noted(Usage.model_validate({**counts, "source": source}))
+
+    @property
+    def so_far(self) -> Usage:
+        """What was reported until now, and an estimate of the rest: counts only what is new."""
+        if self._final is not None:
+            return self._final
+        if self._counter is None or self._head is None:
+            return self.usage
+        model = self._answering
+        if self._running is None or self._running.model != model:
+            self._running = RunningEstimate(self._counter, model, self._call.params)
+        calls = list(self._tool_calls.values())
+        try:
+            estimated = self._running.usage(
+                self._reported(), [*self._texts, *calls], has_tool_calls=bool(calls)
+            )
+        except Exception:  # noqa: BLE001 - the record names what could not be counted
+            estimated = None
+        return estimated or self.usage
+
+    @property
+    def _answering(self) -> str:
+        return self._response_model or self._call.model
 
     def _reported(self) -> dict[str, int]:
         return self._counts or (not self._said and self._zeros) or {}
@@ -298,7 +324,7 @@ class Meter:
         return estimate(
             self._reported(),
             counter=self._counter,
-            model=self._model or self._head.response_model or self._call.model,
+            model=self._answering,
             params=self._call.params,
             pieces=[
                 *("".join(text) for text in self._texts),

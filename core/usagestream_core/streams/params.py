@@ -24,7 +24,8 @@ if TYPE_CHECKING:
         """Copied to the record."""
         on_leave: OnLeave
         """What leaving early does: `close` (the default), or `drain`, which reads on to the
-        provider's own figure; the provider goes on writing, and billing, meanwhile."""
+        provider's own figure; the provider goes on writing, and billing, meanwhile. On asyncio a
+        consumer whose task is cancelled has left early."""
         drain_timeout: float | None
         """Seconds that draining may take; `None`: as long as it takes."""
         output_tokens_limit: int | None

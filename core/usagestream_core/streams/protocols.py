@@ -30,6 +30,15 @@ class UsageStream(Protocol):
         ...
 
     @property
+    def so_far(self) -> Usage:
+        """`usage`, with an estimate of what was not reported until now: `Usage.source` says which.
+
+        Cheap to ask for at every chunk: counts only what is new. Without a token counter it is
+        `usage`. To be asked for by one thread.
+        """
+        ...
+
+    @property
     def record(self) -> UsageRecord:
         """The accounting record. Raises `StreamNotEndedError` until the stream has ended."""
         ...
@@ -82,6 +91,8 @@ class AsyncUsageStream(Protocol):
 
     @property
     def usage(self) -> Usage: ...
+    @property
+    def so_far(self) -> Usage: ...
     @property
     def record(self) -> UsageRecord: ...
     def __aiter__(self) -> AsyncIterator[Chunk]: ...

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import suppress
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from ..adapter import Interruptible
 from ..record import Outcome
+from .outliving import Outliving, is_asyncio_cancellation, outliving
 from .protocols import AsyncUsageStream, UsageStream
 from .recovery import arecover, recover
-from .state import PendingDrain, StreamPolicy, StreamState, bounded, warn_of_drop
+from .state import PendingDrain, StreamPolicy, StreamState, bounded, warm, warn_of_drop
 
 if TYPE_CHECKING:
     from ..adapter import Adapter, AsyncByteStream, ByteStream, Request
@@ -41,6 +43,11 @@ class _Held:
     def usage(self) -> Usage:
         """What is known now; final once the stream has ended. Never `None`: see `Usage.source`."""
         return self._state.life.usage
+
+    @property
+    def so_far(self) -> Usage:
+        """`usage`, with an estimate of what was not reported until now."""
+        return self._state.life.so_far
 
     @property
     def record(self) -> UsageRecord:
@@ -141,6 +148,7 @@ class SyncStream(_Held, UsageStream):
         self._state.leave_at_exit(self._body)
 
     def _open(self) -> None:
+        warm(self._adapter, self._request, asynchronous=False)
         self._state.ask(self)
         try:
             self._body = self._adapter.open(self._request)
@@ -191,6 +199,8 @@ class AsyncStream(_Held, AsyncUsageStream):
 
     _body: AsyncByteStream | None = None
     _bytes: AsyncIterator[bytes]
+    _read: Callable[[], Awaitable[bytes | None]]
+    """Gives the next bytes; at their end `None`, or raises `StopAsyncIteration`."""
 
     def __init__(
         self,
@@ -202,6 +212,8 @@ class AsyncStream(_Held, AsyncUsageStream):
     ) -> None:
         super().__init__(adapter, request, call, policy)
         self._background = background
+        self._outliving: Outliving | None = None
+        """With `on_leave="drain"`: what is read goes on when the consumer's task is cancelled."""
 
     def __aiter__(self) -> Self:
         return self
@@ -217,9 +229,7 @@ class AsyncStream(_Held, AsyncUsageStream):
                 await self._open()
             state.await_more()
             try:
-                # anext() with a default takes a step more
-                failing = state.is_failing
-                data = await (self._heard_out() if failing else self._bytes.__anext__())
+                data = await (self._heard_out() if state.is_failing else self._read())
             except StopAsyncIteration:
                 state.receive(None)
             except Exception as exc:  # noqa: BLE001 - only the transport runs here
@@ -238,9 +248,9 @@ class AsyncStream(_Held, AsyncUsageStream):
             await self._release()
         return chunk
 
-    async def _heard_out(self) -> bytes:
+    async def _heard_out(self) -> bytes | None:
         with self._state.last_words(self._body):
-            return await self._bytes.__anext__()
+            return await self._read()
 
     async def __aenter__(self) -> Self:
         if not self._state.asked and not self._state.closed:
@@ -299,22 +309,63 @@ class AsyncStream(_Held, AsyncUsageStream):
         self._state.leave_at_exit(self._body)
 
     async def _open(self) -> None:
+        warm(self._adapter, self._request, asynchronous=True)
         self._state.ask(self)
+        if self._state.policy.on_leave == "drain":
+            self._outliving = outliving()
         try:
+            await self._wait_for_body()
+        except BaseException as exc:
+            if self._survives(exc):
+                self._state.closed = True
+                self._background(self._open_and_leave())
+            else:
+                self._state.refused(exc)
+            raise
+
+    async def _wait_for_body(self) -> None:
+        if self._outliving is None:
             self._body = await self._adapter.aopen(self._request)
+        else:
+            self._body = await self._outliving.wait(partial(self._adapter.aopen, self._request))
+        self._state.open(self._body.head)
+        self._bytes = aiter(self._body)
+        if self._outliving is None:
+            self._read = self._bytes.__anext__  # anext() with a default takes a step more
+        else:
+            self._read = partial(self._outliving.wait, partial(anext, self._bytes, None))
+
+    async def _open_and_leave(self) -> None:
+        """The consumer was cancelled while it waited for the response: wait, and drain that."""
+        try:
+            await self._wait_for_body()
+        except Exception as exc:  # noqa: BLE001 - on the record, and nobody is there to be told
+            self._state.refused(exc)
         except BaseException as exc:
             self._state.refused(exc)
             raise
-        self._state.open(self._body.head)
-        self._bytes = aiter(self._body)
+        else:
+            await self._left(None)
+
+    async def _next(self) -> bytes | None:
+        """The next bytes of the body; `None` at its end."""
+        try:
+            return await self._read()
+        except StopAsyncIteration:
+            return None
+
+    def _survives(self, exc: BaseException | None) -> bool:
+        """Whether reading goes on: a consumer whose task is cancelled has left, and no more."""
+        return self._outliving is not None and is_asyncio_cancellation(exc)
 
     async def _left(self, exc: BaseException | None) -> None:
-        drain = self._state.leave(exc)
+        survives = self._survives(exc)
+        drain = self._state.leave(None if survives else exc)
         if drain is None:
             await self._release()
             return
         work = self._carry_on(drain)
-        if not (drain.is_drain and self._background(work)):
+        if not ((drain.is_drain or survives) and self._background(work)):
             await work
 
     async def _carry_on(self, drain: PendingDrain) -> None:
@@ -332,7 +383,7 @@ class AsyncStream(_Held, AsyncUsageStream):
         try:
             with bounded(self._body, seconds):
                 while self._state.has_rest:
-                    self._state.receive_rest(await anext(self._bytes, None))
+                    self._state.receive_rest(await self._next())
         except Exception as exc:  # noqa: BLE001 - only the transport runs here
             self._state.rest_broke(exc)
 
@@ -349,5 +400,7 @@ class AsyncStream(_Held, AsyncUsageStream):
 
     async def _drop(self) -> None:
         body, self._body = self._body, None
+        if self._outliving is not None:
+            await self._outliving.stop()
         if body is not None:
             await body.close()

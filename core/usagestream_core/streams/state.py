@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 import warnings
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from ..adapter import Interruptible
+from ..adapter import Interruptible, Warmable
 from ..errors import (
     ClientClosedError,
     RecoveryError,
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
-    from ..adapter import Adapter, Head
+    from ..adapter import Adapter, Head, Request
     from ..chunk import Chunk
     from ..estimates.estimate import TokenCounter
     from ..record import UsageRecord
@@ -31,7 +31,15 @@ if TYPE_CHECKING:
     from .limit import OutputLimit
     from .meter import Call
 
-__all__ = ["OnLeave", "PendingDrain", "StreamPolicy", "StreamState", "bounded", "warn_of_drop"]
+__all__ = [
+    "OnLeave",
+    "PendingDrain",
+    "StreamPolicy",
+    "StreamState",
+    "bounded",
+    "warm",
+    "warn_of_drop",
+]
 
 OnLeave = Literal["close", "drain"]
 
@@ -244,6 +252,13 @@ class StreamState:
         if not self.life.is_settled:
             raise RecoveryError("This stream has not ended: read it to its end, or close it first.")
         return self.life.record
+
+
+def warm(adapter: object, request: Request, *, asynchronous: bool) -> None:
+    """Load what opening takes, before the stream's time begins. What fails, opening says."""
+    if isinstance(adapter, Warmable):
+        with suppress(Exception):
+            adapter.warm(request, asynchronous=asynchronous)
 
 
 def warn_of_drop(stream: object) -> None:

@@ -1,0 +1,115 @@
+"""How a command ends that is interrupted, or whose reader is gone: with a shell's status."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from typing import Any, Final
+
+import click
+
+from .screen import visible
+
+__all__ = [
+    "INTERRUPTED",
+    "UNREAD",
+    "Commands",
+    "exit_status",
+    "leave_pipe",
+    "signals_as_exits",
+    "signals_held",
+]
+
+INTERRUPTED: Final = 128 + signal.SIGINT
+"""The exit status of what Ctrl-C ended."""
+UNREAD: Final = 128 + 13
+"""The exit status of what wrote to a pipe that nobody reads: as by SIGPIPE."""
+
+
+class Commands(click.Group):
+    """A group whose commands show what others wrote and never let a terminal obey it."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the options of the group itself."""
+        with _ending():
+            return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command. Ctrl-C ends it with 130, a pipe that was closed with 141."""
+        with _ending():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _ending() -> Generator[None]:
+    try:
+        yield
+    except click.ClickException as exc:
+        vars(exc)["message"] = visible(exc.message)  # final, but for what it is made of
+        raise
+    except KeyboardInterrupt:
+        raise SystemExit(INTERRUPTED) from None
+    except BrokenPipeError:
+        leave_pipe()
+        raise SystemExit(UNREAD) from None
+
+
+def leave_pipe() -> None:
+    """Nobody reads: let what is still in line for there, here and at the exit, go nowhere."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            with suppress(OSError, ValueError):
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, stream.fileno())
+                os.close(nowhere)
+
+
+def exit_status(stop: BaseException | None) -> int:
+    """The exit status of what was stopped by this, as a shell has it."""
+    if isinstance(stop, KeyboardInterrupt):
+        return INTERRUPTED
+    if isinstance(stop, SystemExit):
+        return stop.code if isinstance(stop.code, int) else 1
+    if isinstance(stop, BrokenPipeError):
+        leave_pipe()
+        return UNREAD
+    return 0 if stop is None else 1
+
+
+@contextmanager
+def signals_as_exits() -> Generator[None]:
+    """Let what asks the command to end, or closes its terminal, end it as `sys.exit` does."""
+    from usagestream import exit_on_signals
+
+    ends = [signal.SIGTERM, *([signal.SIGHUP] if sys.platform != "win32" else [])]
+    ours = [each for each in ends if signal.getsignal(each) is signal.SIG_DFL]
+    for number in ours:
+        exit_on_signals(number)
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
+
+
+@contextmanager
+def signals_held() -> Generator[None]:
+    """Let what is inside come to its end first; then raise what a signal would have raised."""
+    held: list[int] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number, handler in before.items():
+        if callable(handler):
+            signal.signal(number, lambda number, frame: held.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if callable(handler):
+                signal.signal(number, handler)
+    if held:
+        raise KeyboardInterrupt if held[0] == signal.SIGINT else SystemExit(128 + held[0])
