@@ -55,17 +55,19 @@ def said(text: str) -> list[str]:
     return ["".join(piece.text for piece in pieces) for pieces in _spread(text)]
 
 
-def scrub_spread(text: str, secrets: Secrets, marks: list[int]) -> tuple[str, list[int]]:
+def scrub_spread(
+    text: str, secrets: Secrets, marks: list[int], *, keys: bool
+) -> tuple[str, list[int]]:
     """Put something in the place of names and addresses of people that no frame shows whole.
 
-    Says where the marks are then. Only what says who somebody is: a key that is spelled out like
-    that is left there, and refused.
+    Says where the marks are then. Without `keys`, only what says who somebody is: a key that is
+    spelled out like that is left there, and refused.
     """
     changed: dict[int, _Frame] = {}
     for pieces in _spread(text):
         joined = "".join(piece.text for piece in pieces)
         ends = list(accumulate(len(piece.text) for piece in pieces))
-        scrubbed, moved = secrets.scrub_marked(joined, ends, identities=True)
+        scrubbed, moved = secrets.scrub_marked(joined, ends, identities=not keys)
         if scrubbed == joined:
             continue
         for piece, (start, end) in zip(pieces, pairwise([0, *moved]), strict=True):

@@ -31,7 +31,7 @@ def read(path: Path) -> bytes:
     with path.open("rb") as file:
         data = file.read(LARGEST + 1)
     if len(data) > LARGEST:
-        raise TooLargeError(f"{path} is larger than {LARGEST >> 20} MiB")
+        raise TooLargeError(f"the file is larger than {LARGEST >> 20} MiB")
     return data
 
 

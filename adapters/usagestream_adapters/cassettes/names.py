@@ -30,7 +30,7 @@ _ALWAYS: Final = re.compile(
 )
 # Ordinary words too, so that the value decides in a text.
 _PERHAPS: Final = re.compile(
-    r"(?:^|_)(?:auth|authentication|credentials?|jwt|bearer|assertion|otp|pass|pin|session(?:_id)?"
+    r"(?:^|_)(?:auth|authentication|credentials?|jwt|bearer|assertion|otp|pass|pin|session_id"
     r"|sid)$|_(?:key|token)$|^(?:pass|pw)$"
 )
 _SENT: Final = re.compile(

@@ -202,15 +202,20 @@ def _decompressed(body: bytes, encodings: list[str]) -> tuple[bytes, bool]:
     return (body, False) if plain is None else (plain, True)
 
 
-def scrub_body(body: bytes, secrets: Secrets, marks: Iterable[int] = ()) -> tuple[bytes, list[int]]:
-    """Scrub a body, and say where these places of it, in order, are now."""
+def scrub_body(
+    body: bytes, secrets: Secrets, marks: Iterable[int] = (), *, keys_in_pieces: bool = False
+) -> tuple[bytes, list[int]]:
+    """Scrub a body, and say where these places of it, in order, are now.
+
+    A key that frames spell out in pieces is left, and so is refused later, unless `keys_in_pieces`.
+    """
     # latin-1 keeps every byte of what is no text, and shows the ASCII that secrets are made of.
     encoding = encoding_of(body)
     decode = getincrementaldecoder(encoding)().decode
     pairs = list(pairwise([0, *marks]))
     places = list(accumulate(len(decode(body[start:end])) for start, end in pairs))
     text, places = secrets.scrub_marked(body.decode(encoding), places)
-    text, places = scrub_spread(text, secrets, places)
+    text, places = scrub_spread(text, secrets, places, keys=keys_in_pieces)
     sizes = (len(text[start:end].encode(encoding)) for start, end in pairwise([0, *places]))
     return text.encode(encoding), list(accumulate(sizes))
 
