@@ -9,8 +9,8 @@ import click
 
 from .cassettes import cassettes
 from .check import check
+from .emulate import emulate
 from .profiles import profiles
-from .serving import serve_until_interrupted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -104,28 +104,7 @@ def chat(
         raise click.ClickException(str(failure))
 
 
-@main.command()
-@click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", default=8765, show_default=True, type=click.IntRange(0, 65535))
-def emulate(host: str, port: int) -> None:
-    """Play OpenAI and Azure OpenAI on a local port until interrupted.
-
-    Any key is accepted, except one that begins with "wrong". Counting the tokens of questions other
-    than the demo's takes a tokenizer: pip install "usagestream[estimate]".
-    """
-    from ..emulator import Emulator
-    from ..token_counter import installed_counter
-
-    if installed_counter() is None:
-        click.echo(
-            "There is no tokenizer here, so that only the demo's question has an answer. For any: "
-            'pip install "usagestream[estimate]"',
-            err=True,
-        )
-    serve_until_interrupted(Emulator(host=host, port=port), host, port)
-
-
-for command in (profiles, check, cassettes):
+for command in (emulate, profiles, check, cassettes):
     main.add_command(command)
 
 

@@ -26,7 +26,7 @@ def serve_until_interrupted(server: LocalService, host: str, port: int) -> None:
 
 
 def _show_addresses(server: LocalService) -> None:
-    """Print the addresses as variables to set."""
-    click.echo(f"OPENAI_BASE_URL={server.openai_base_url}")
-    click.echo(f"AZURE_OPENAI_ENDPOINT={server.azure_endpoint}")
+    """Print the addresses as lines that a shell takes; keys too, so that no real one is sent."""
+    click.echo(f"export OPENAI_BASE_URL={server.openai_base_url} OPENAI_API_KEY=any")
+    click.echo(f"export AZURE_OPENAI_ENDPOINT={server.azure_endpoint} AZURE_OPENAI_API_KEY=any")
     click.echo("Any key will do. Press Ctrl-C to stop.", err=True)
