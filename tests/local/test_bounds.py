@@ -160,6 +160,28 @@ def test_half_a_request_is_not_waited_for_without_an_end(half: bytes) -> None:
         assert b" 408 " in rest(connection).split(b"\r\n\r\n")[-2]
 
 
+def test_an_answer_that_has_begun_is_cut_off_without_another() -> None:
+    """Where the rest of the request never comes."""
+
+    async def begin(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"begun", "more_body": True})
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    server = LocalServer(begin, "127.0.0.1", 0, name="test", bounds=Bounds(patience=0.2))
+    try:
+        with connect(server.port) as connection:
+            head = b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\nabc"
+            connection.sendall(head)
+            answer = rest(connection)
+    finally:
+        server.stop()
+    assert status(answer) == 200
+    assert b"begun" in answer
+    assert b" 408 " not in answer
+
+
 def test_what_comes_drop_by_drop_is_not_waited_for_either() -> None:
     """Each drop is no new beginning."""
     with serving(patience=0.3) as server, connect(server.port) as connection:

@@ -25,7 +25,7 @@ _ALWAYS: Final = re.compile(
     r"(?:^|_)(?:authorization|api_?key|secrets?|pass(?:word|wd|phrase)|pwd|cookies?"
     r"|(?:access|account|client|encryption|functions?|host|master|private|secret|shared|signing"
     r"|storage|subscription|primary|secondary|webhook)_?keys?(?:_id)?|connection_?string|conn_?str"
-    r"|(?:access|auth|bearer|csrf|xsrf|id|refresh|session|security|user|client|sas|api|bot|app)"
+    r"|(?:access|o?auth|bearer|csrf|xsrf|id|refresh|session|security|user|client|sas|api|bot|app)"
     r"_?tokens?|client_assertion|openai_(?:organization|project))(?:_\d+)?(?:_|$)"
 )
 # Ordinary words too, so that the value decides in a text.
@@ -51,7 +51,7 @@ def tells(name: str, value: str, place: Place) -> bool:
     In a header or a query the name decides; in a text, where `token` and `key` are ordinary words,
     so does whether the value looks random.
     """
-    words = "_".join(_WORD.findall(name)).lower()
+    words = "_".join(_WORD.findall(name)).lower().replace("open_ai", "openai")
     if not value or _HARMLESS.search(words):
         return False
     if words in ("openai_organization", "openai_project"):
