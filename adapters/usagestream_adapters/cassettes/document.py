@@ -67,10 +67,9 @@ class _Read:
 
 
 def _interaction(request: Any, response: Any, kept: Any) -> Interaction:
-    body = response["body"]["string"] or b""
-    asked = request.body_bytes or b""
-    if not (isinstance(body, bytes) and isinstance(asked, bytes)):
-        raise TypeError("a body is neither text nor bytes")
+    # A body of any other kind is a TypeError here.
+    body = bytes(memoryview(response["body"]["string"] or b""))
+    memoryview(request.body_bytes or b"")
     for text in (request.uri, request.method):
         if not isinstance(text, str):
             raise TypeError("a method or an address is no text")
