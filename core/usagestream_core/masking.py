@@ -18,7 +18,7 @@ from html import escape
 from typing import Any, Final, cast
 from urllib.parse import quote, quote_plus
 
-__all__ = ["Mask", "shown_address"]
+__all__ = ["Mask", "shown_address", "spellings"]
 
 _SHORTEST: Final = 8
 """What is shorter is no secret, and masking it would garble the text."""
@@ -57,7 +57,7 @@ class Mask:
     """Covers these secrets with `***`. Made once for the same secrets: see `of`."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        found = {form for secret in secrets for form in _spellings(secret)}
+        found = {form for secret in secrets for form in spellings(secret)}
         longest_first = sorted(found, key=len, reverse=True)
         self._any = re.compile("|".join([*map(re.escape, longest_first), _JWT]))
 
@@ -122,7 +122,7 @@ def _made(secrets: tuple[str, ...]) -> Mask:
     return Mask(secrets)
 
 
-def _spellings(secret: str) -> Iterator[str]:
+def spellings(secret: str) -> Iterator[str]:
     """A secret, and each of its lines, as they are and as formats and addresses write them."""
     for part in {secret, secret.strip(), *secret.splitlines()}:
         if len(part) >= _SHORTEST:

@@ -181,8 +181,8 @@ def test_a_server_prints_its_addresses_and_serves_until_interrupted(command: str
         finally:
             process.kill()  # or a failure would wait for it without end
     assert [line.partition("=http://127.0.0.1:")[0] for line in shown] == [
-        "OPENAI_BASE_URL",
-        "AZURE_OPENAI_ENDPOINT",
+        "export OPENAI_BASE_URL",
+        "export AZURE_OPENAI_ENDPOINT",
     ]
     assert process.returncode == 0
     assert (said, complaint) == ("Any key will do. Press Ctrl-C to stop.\n", "")

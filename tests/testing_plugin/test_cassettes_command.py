@@ -128,7 +128,7 @@ def test_json_lines_are_counted(tmp_path: Path) -> None:
 def test_plain_text_is_read_by_lines(tmp_path: Path) -> None:
     """Logs, and files that are not what they are called."""
     text = f"> POST /v1\n> Authorization: Basic dXNlcjpwYXNz\n\nit said {KEY}\n"
-    expected = [(2, "the value of authorization"), (4, "an API key")]
+    expected = [(2, "a name and a password"), (4, "an API key")]
     assert found(tmp_path / "a.log", text) == expected
     assert found(tmp_path / "a.json", text) == expected
     assert found(tmp_path / "a.yaml", "\t" + text) == expected

@@ -221,3 +221,20 @@ def test_it_costs_next_to_nothing_unused(project: Project) -> None:
     )
     run = project.pytester.run(sys.executable, "-m", "pytest", "-p", "no:cacheprovider")
     run.assert_outcomes(passed=1)
+
+
+def test_a_form_with_a_file_replays(project: Project) -> None:
+    """Its boundary is drawn by lot, and does not count; what is in it does."""
+    test = """
+    import openai
+
+    @pytest.mark.vcr
+    def test_hears():
+        with pytest.raises(openai.NotFoundError):
+            openai.OpenAI(max_retries=0).audio.transcriptions.create(
+                model="whisper-1", file=("a.wav", {!r})
+            )
+    """
+    project.record(test.format(b"\xff\x00one")).assert_outcomes(passed=1)
+    project.replay(test.format(b"\xff\x00one")).assert_outcomes(passed=1)
+    project.replay(test.format(b"\xff\x00two")).assert_outcomes(failed=1)

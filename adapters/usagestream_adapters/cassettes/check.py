@@ -9,8 +9,6 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import re
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,16 +16,16 @@ from typing import Any, Final
 
 import yaml
 
-from .secrets import SECRET_FIELD, Secrets, Sighting, excerpt, is_placeholder
+from .leaks import seen
+from .limits import TooLargeError, packed, read, unpacked
+from .names import Place, tells
+from .scrub import REQUEST_IDS, encoding_of
+from .secrets import Secrets, Sighting, excerpt, is_placeholder
+from .yaml import measure
 
 __all__ = ["Finding", "check_file", "files_below"]
 
-_NAMED_LINE: Final = re.compile(
-    rf"[\s<>*\"'-]*(?P<name>{SECRET_FIELD.pattern})[\"']?\s*[:=]\s*[\"']?(?P<secret>[^\"'\r\n]+)",
-    re.IGNORECASE,
-)
 _ENCODED_KEYS: Final = frozenset({"base64_string", "base64"})
-_GZIP: Final = b"\x1f\x8b"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -36,7 +34,11 @@ class Finding:
 
     line: int
     kind: str
+    """Or why nothing was looked for."""
     excerpt: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} ({self.excerpt})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ class _Leaf:
     """The key it stands under, a list between the two not counted."""
     line: int
     literal: bool = False
+    place: Place = "text"
 
 
 def files_below(path: Path) -> list[Path]:
@@ -66,26 +69,30 @@ def check_file(path: Path, environ: Mapping[str, str]) -> list[Finding]:
 
     The values of the variables in `environ` that hold secrets are found whatever they look like.
     """
-    data = path.read_bytes()
-    text = _text(zlib.decompress(data, zlib.MAX_WBITS | 16) if data[:2] == _GZIP else data)
     secrets = Secrets(environ)
-    found = {
-        Finding(leaf.line + _line_within(leaf, sighting), sighting.kind, excerpt(sighting.value))
-        for leaf in _leaves(path, text)
-        for sighting in _sightings(leaf, secrets)
-        if not is_placeholder(sighting.value)
-    }
+    try:
+        data = read(path)
+        text = _text(_inflated(data))
+        leaves = _leaves(path, text)
+        found = {finding for leaf in leaves for finding in _findings(leaf, secrets)}
+    except TooLargeError as exc:
+        return [Finding(1, "too much to be looked into", str(exc))]
     return sorted(found)
 
 
+def _findings(leaf: _Leaf, secrets: Secrets) -> Iterator[Finding]:
+    for sighting in _sightings(leaf, secrets):
+        if not is_placeholder(sighting.value):
+            line = leaf.line + (leaf.text.count("\n", 0, sighting.start) if leaf.literal else 0)
+            yield Finding(line, sighting.kind, excerpt(sighting.value))
+
+
 def _sightings(leaf: _Leaf, secrets: Secrets) -> Iterable[Sighting]:
-    if SECRET_FIELD.fullmatch(leaf.name):
+    if leaf.name in REQUEST_IDS and leaf.place == "header":
+        return []
+    if tells(leaf.name, leaf.text, leaf.place):
         return [Sighting(f"the value of {leaf.name.lower()}", leaf.text, 0)]
-    return [sighting for text in _decoded(leaf) for sighting in secrets.find(text)]
-
-
-def _line_within(leaf: _Leaf, sighting: Sighting) -> int:
-    return leaf.text.count("\n", 0, sighting.start) if leaf.literal else 0
+    return [sighting for text in _decoded(leaf) for sighting, _ in seen(text, secrets)]
 
 
 def _decoded(leaf: _Leaf) -> list[str]:
@@ -100,61 +107,52 @@ def _decoded(leaf: _Leaf) -> list[str]:
 
 
 def _inflated(data: bytes) -> bytes:
-    if not data.startswith(_GZIP):
-        return data
-    try:
-        return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(data)
-    except zlib.error:
-        return data
+    plain = unpacked(data) if packed(data) else None
+    return data if plain is None else plain
 
 
 def _text(data: bytes) -> str:
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        return data.decode("latin-1")
+    return data.decode(encoding_of(data))
 
 
 def _leaves(path: Path, text: str) -> list[_Leaf]:
     suffix = Path(path.name.removesuffix(".gz")).suffix.lower()
     try:
         if suffix == ".json":
-            return list(_json_leaves(json.loads(text), "", _Lines(text)))
+            return list(_json_leaves(json.loads(text), "", "text", _Lines(text)))
         if suffix in (".yaml", ".yml"):
+            measure(text)
             documents = yaml.compose_all(text, Loader=_LOADER)
-            return [leaf for node in documents for leaf in _yaml_leaves(node, "")]
-    except (ValueError, yaml.YAMLError):
+            return [leaf for node in documents for leaf in _yaml_leaves(node, "", "text")]
+    except (ValueError, RecursionError, yaml.YAMLError):
         pass  # Not what its name says: read it as text.
-    return list(_line_leaves(text))
+    return [_Leaf(text, "", 1, literal=True)]
 
 
-def _line_leaves(text: str) -> Iterator[_Leaf]:
-    for number, line in enumerate(text.split("\n"), 1):
-        yield _Leaf(line, "", number)
-        named = _NAMED_LINE.match(line)
-        if named:
-            yield _Leaf(named["secret"].strip(), named["name"], number)
+def _place(name: str, place: Place) -> Place:
+    """Where what stands under this name stands."""
+    return "header" if name.lower() in ("headers", "header") else place
 
 
 _LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-def _yaml_leaves(node: Any, name: str) -> Iterator[_Leaf]:
+def _yaml_leaves(node: Any, name: str, place: Place) -> Iterator[_Leaf]:
     if isinstance(node, yaml.MappingNode):
         keys = [key.value if isinstance(key, yaml.ScalarNode) else "" for key, _ in node.value]
         values = [value for _, value in node.value]
         for key, value in zip(_names(keys, [one.value for one in values]), values, strict=True):
-            yield from _yaml_leaves(value, key)
+            yield from _yaml_leaves(value, key, _place(key, place))
     elif isinstance(node, yaml.SequenceNode):
         for value in node.value:
-            yield from _yaml_leaves(value, name)
+            yield from _yaml_leaves(value, name, place)
     else:
         line = node.start_mark.line + 1
         if node.tag.endswith(":binary"):
             yield _Leaf(node.value, "base64", line)
         else:
             literal = node.style == "|"
-            yield _Leaf(node.value, name, line + literal, literal)
+            yield _Leaf(node.value, name, line + literal, literal, place)
 
 
 def _names(keys: list[str], values: list[Any]) -> list[str]:
@@ -183,12 +181,12 @@ class _Lines:
         return self._line
 
 
-def _json_leaves(value: Any, name: str, lines: _Lines) -> Iterator[_Leaf]:
+def _json_leaves(value: Any, name: str, place: Place, lines: _Lines) -> Iterator[_Leaf]:
     if isinstance(value, dict):
         for key, inner in zip(_names([*value], [*value.values()]), value.values(), strict=True):
-            yield from _json_leaves(inner, key, lines)
+            yield from _json_leaves(inner, key, _place(key, place), lines)
     elif isinstance(value, list):
         for inner in value:
-            yield from _json_leaves(inner, name, lines)
+            yield from _json_leaves(inner, name, place, lines)
     elif isinstance(value, str):
-        yield _Leaf(value, name, lines.of(value))
+        yield _Leaf(value, name, lines.of(value), place=place)

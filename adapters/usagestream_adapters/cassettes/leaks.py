@@ -1,26 +1,22 @@
-"""Looking for what scrubbing could not take out."""
-
-# JSON has no static types; pyright makes dict[Unknown, Unknown] of an Any that was checked to be a
-# dict.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
+"""Looking for what scrubbing could not take out, and in what other spelling it may stand."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from html import unescape
 from typing import Any, Final
 from urllib.parse import unquote
 
-from .scrub import encoding_of, header_values
+from .frames import said
+from .limits import packed
+from .scrub import REQUEST_IDS, encoding_of, header_values
 from .secrets import Secrets, Sighting, excerpt
 
-__all__ = ["Leak", "leaks"]
+__all__ = ["Leak", "leaks", "seen"]
 
 _ESCAPE: Final = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|(/))")
-_LINE_END: Final = re.compile(r"\r\n|\n|\r")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +37,8 @@ def leaks(requests: Iterable[Any], responses: Iterable[Any], secrets: Secrets) -
         yield from _seen(f"the address of request {number}", request.uri, secrets)
         yield from _seen_in_body(f"the body of request {number}", asked, request.headers, secrets)
         for name, values in response["headers"].items():
+            if name in REQUEST_IDS:
+                continue
             where = f"the header {name} of response {number}"
             yield from _seen(where, " ".join(values), secrets)
         where = f"the body of response {number}"
@@ -48,56 +46,35 @@ def leaks(requests: Iterable[Any], responses: Iterable[Any], secrets: Secrets) -
         yield from _seen_in_body(where, answered, response["headers"], secrets)
 
 
-def _seen(where: str, text: str, secrets: Secrets) -> Iterator[Leak]:
-    for view in _views(text):
-        for sighting in secrets.find(view):
-            yield Leak(where, sighting)
+def seen(text: str, secrets: Secrets) -> Iterator[tuple[Sighting, bool]]:
+    """Find secrets in a text, in what it says once its escapes are undone, and over its frames.
 
-
-def _views(text: str) -> set[str]:
-    """A text, and what it says once its escapes are undone."""
+    With each, whether it is spread over frames. A place is given only in the text itself.
+    """
+    found: set[str] = set()
+    for sighting in secrets.find(text):
+        found.add(sighting.value)
+        yield sighting, False
     plain = _ESCAPE.sub(lambda match: match[2] or chr(int(match[1], 16)), text)
-    return {text, plain, unquote(text), unquote(plain)}
+    views = {plain, unquote(text), unquote(plain), unescape(text)} - {text}
+    for spread, others in ((False, sorted(views)), (True, said(text))):
+        for sighting in (each for other in others for each in secrets.find(other)):
+            if sighting.value not in found:
+                found.add(sighting.value)
+                yield Sighting(sighting.kind, sighting.value, 0), spread
+
+
+def _seen(where: str, text: str, secrets: Secrets) -> Iterator[Leak]:
+    for sighting, spread in seen(text, secrets):
+        yield Leak(f"{where}, spread over its frames," if spread else where, sighting)
 
 
 def _seen_in_body(
     where: str, body: bytes, headers: Mapping[str, Any], secrets: Secrets
 ) -> Iterator[Leak]:
     compressed = header_values(headers, "content-encoding")
-    if compressed or body.startswith(b"\x1f\x8b"):
+    if compressed or packed(body):
         how = ", ".join(compressed) or "gzip"
         yield Leak(where, Sighting(f"bytes compressed by {how}, where no secret is seen", how, 0))
         return
-    text = body.decode(encoding_of(body))
-    yield from _seen(where, text, secrets)
-    for said in _said(text):
-        yield from _seen(f"{where}, spread over its frames,", said, secrets)
-
-
-def _said(text: str) -> Iterable[str]:
-    """What the frames of an event stream say together: an answer comes in pieces."""
-    joined: dict[tuple[object, ...], list[str]] = {}
-    for line in _LINE_END.split(text):
-        name, _, data = line.partition(":")
-        if name != "data":
-            continue
-        try:
-            frame = json.loads(data)
-        except ValueError:
-            continue
-        for place, piece in _leaves(frame, ()):
-            joined.setdefault(place, []).append(piece)
-    return ["".join(pieces) for pieces in joined.values() if len(pieces) > 1]
-
-
-def _leaves(value: Any, place: tuple[object, ...]) -> Iterator[tuple[tuple[object, ...], str]]:
-    if isinstance(value, str):
-        yield place, value
-    elif isinstance(value, dict):
-        for name, inner in value.items():
-            yield from _leaves(inner, (*place, name))
-    elif isinstance(value, list):
-        for position, inner in enumerate(value):
-            # Choices and tool calls say by themselves which one they are.
-            index = inner.get("index", position) if isinstance(inner, dict) else position
-            yield from _leaves(inner, (*place, str(index)))
+    yield from _seen(where, body.decode(encoding_of(body)), secrets)

@@ -14,11 +14,22 @@ from typing import Any, Final
 
 from .addresses import read_address
 
-__all__ = ["MATCHERS", "address", "body", "body_differences", "differences", "read_body"]
+__all__ = [
+    "MATCHERS",
+    "address",
+    "body",
+    "body_differences",
+    "differences",
+    "plain_boundary",
+    "read_body",
+    "without_boundary",
+]
 
 _LONGEST_SHOWN: Final = 60
 _PLAIN_NAME: Final = re.compile(r"\w+")
 _ABSENT: Final = object()
+_FIRST_LINE: Final = re.compile(rb"--([^\r\n]{1,70})\r\n")
+_BOUNDARY: Final = "usagestream-boundary"
 
 
 def address(sent: Any, recorded: Any) -> None:
@@ -51,7 +62,7 @@ MATCHERS: Final = {"usagestream_address": address, "usagestream_body": body}
 
 def body_differences(sent: Any, recorded: Any) -> Iterator[str]:
     """Give the differences of two bodies, one sentence each."""
-    one, other = sent.body_bytes or b"", recorded.body_bytes or b""
+    one, other = (without_boundary(each.body_bytes or b"") for each in (sent, recorded))
     if one == other:
         return
     try:
@@ -79,6 +90,20 @@ def read_body(data: bytes, uri: str) -> Any:
         if not options:
             del asked["stream_options"]
     return asked
+
+
+def without_boundary(body: bytes) -> bytes:
+    """Give a multipart body with one and the same line between its parts, which is drawn by lot."""
+    first = _FIRST_LINE.match(body)
+    if first is None or not body.rstrip().endswith(b"--" + first[1] + b"--"):
+        return body
+    line = b"--" + first[1]
+    return body.replace(line, b"--" + _BOUNDARY.encode())
+
+
+def plain_boundary(content_type: str) -> str:
+    """Give the `content-type` that goes with that."""
+    return re.sub(r"(?i)(multipart/.*\bboundary=)[^;]+", rf"\g<1>{_BOUNDARY}", content_type)
 
 
 def differences(now: Any, was: Any, place: str) -> Iterator[str]:

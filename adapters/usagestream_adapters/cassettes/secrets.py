@@ -1,132 +1,23 @@
-"""What a secret looks like, and what is put in its place. Used to scrub, to refuse and to check."""
+"""Finding secrets in a text and putting something else in their place, by one list of kinds."""
 
 from __future__ import annotations
 
-import base64
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import quote, quote_plus
+from urllib.parse import urlsplit
 
-__all__ = [
-    "ENVIRONMENT_NAME",
-    "SECRET_FIELD",
-    "Kind",
-    "Secrets",
-    "Sighting",
-    "excerpt",
-    "is_placeholder",
-    "sightings",
-]
+from usagestream_core.masking import spellings
 
-# Where a word may begin: after anything that is not part of one, which in JSON text and in
-# addresses includes the end of an escape such as \n or %2F.
-_START: Final = (
-    r"(?:(?<![\\%A-Za-z0-9])|(?<=\\[nrtbf])|(?<=\\\\)|(?<=\\u[0-9A-Fa-f]{4})"
-    r"|(?<=%[0-9A-Fa-f]{2}))"
-)
-_GUID: Final = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
-_ID: Final = r"(?:[A-Za-z0-9]{16,}|(?=[a-z]*[A-Z0-9])[A-Za-z0-9]{8,})"
-_FIELDS: Final = (
-    r"(?:(?:azure_?|openai_?|x-)?api[_-]?key|(?:access|refresh|id|auth|session|bearer)[_-]?token"
-    r"|client[_-]?(?:secret|assertion)|(?:ocp-apim-)?subscription-key|pass(?:word|wd)|secret"
-    r"|authorization|proxy-authorization|(?:set-)?cookie|private[_-]?key|connection_?string"
-    r"|openai-(?:organization|project))"
-)
-SECRET_FIELD: Final = re.compile(_FIELDS, re.IGNORECASE)
-"""Matches the whole name of a header, of a query parameter or of a JSON key."""
-ENVIRONMENT_NAME: Final = re.compile(
-    r"(?i)(?:.*_)?(?:API_?KEY|KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?|CONNECTION_STRING)"
-    r"|OPENAI_(?:ORG|PROJECT)_ID|AZURE_(?:TENANT|CLIENT|SUBSCRIPTION)_ID"
-)
-"""Matches the name of an environment variable whose value is to be kept secret."""
+from .kinds import KINDS, Kind, Span
+from .names import ENVIRONMENT_NAME
+
+__all__ = ["Secrets", "Sighting", "excerpt", "is_placeholder", "replaced"]
 
 _SHORTEST: Final = 8
 """A shorter value is no secret, and replacing it would spoil ordinary words."""
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """One kind of secret. Its pattern has the secret as the group `secret`."""
-
-    name: str
-    pattern: re.Pattern[str]
-    placeholder: str
-
-
-def _kind(name: str, pattern: str, placeholder: str) -> Kind:
-    return Kind(name, re.compile(pattern), placeholder)
-
-
-# No placeholder is matched by the pattern of its kind: to scrub twice is to scrub once.
-KINDS: Final = (
-    _kind("an API key", _START + r"(?P<secret>sk-[A-Za-z0-9_*-]{8,})", "sk-EXAMPLE"),
-    _kind(
-        "part of a key, echoed",
-        r"(?i:\bkey provided: )(?P<secret>(?!\w*-?EXAMPLE)[^\s\"\\]+?)(?=\.?(?:[\s\"\\]|$))",
-        "EXAMPLE",
-    ),
-    _kind(
-        "an access token",
-        _START + r"(?P<secret>eyJ[\w-]{8,}\.[\w-]{4,}(?:\.[\w-]*)?)",
-        "token-EXAMPLE",
-    ),
-    _kind(
-        "an access token",
-        r"(?i:\bbearer)\s+(?P<secret>(?=[^\s\"']*\d)[\w.~+/=-]{12,})",
-        "EXAMPLE",
-    ),
-    _kind(
-        "an Azure key",
-        _START + r"(?P<secret>[A-Za-z0-9]{52}JQQJ9[A-Za-z0-9+/=]{20,})",
-        "azure-key-EXAMPLE",
-    ),
-    _kind(
-        "a client secret",
-        _START + r"(?P<secret>[\w.~-]{3}\dQ~[\w.~-]{31,})",
-        "client-secret-EXAMPLE",
-    ),
-    _kind(
-        "a key of another service",
-        _START + r"(?P<secret>gh[pousr]_\w{30,}|AKIA[0-9A-Z]{16}|AIza[\w-]{30,}|hf_\w{20,}"
-        r"|xox[abp]-[\w-]{10,}|gsk_\w{20,}|xai-\w{20,})",
-        "key-EXAMPLE",
-    ),
-    _kind("an organisation id", _START + rf"(?P<secret>org-{_ID})", "org-EXAMPLE"),
-    _kind("a project id", _START + rf"(?P<secret>proj_{_ID})", "proj_EXAMPLE"),
-    _kind(
-        "a named secret",
-        rf"(?P<q>\\*\")(?i:{_FIELDS})(?P=q)\s*:\s*(?P=q)"
-        r"(?P<secret>(?!(?:\w+-|\w+_)?EXAMPLE)(?:(?!(?P=q)).){6,})(?P=q)",
-        "EXAMPLE",
-    ),
-    _kind(
-        "a named secret",
-        rf"(?:^|[?&\s])(?i:{_FIELDS}|code|sig|token)=(?P<secret>(?!EXAMPLE)[^&\s\"']{{6,}})",
-        "EXAMPLE",
-    ),
-    _kind(
-        "a resource name",
-        r"(?:(?<![\\%A-Za-z0-9-])|(?<=\\[nrtbf])|(?<=\\\\)|(?<=\\u[0-9A-Fa-f]{4})"
-        r"|(?<=%[0-9A-Fa-f]{2}))(?P<secret>(?!example\.)(?i:[a-z0-9][a-z0-9-]*))"
-        r"\.(?i:(?:openai|cognitiveservices)\.azure\.(?:com|us|cn)|services\.ai\.azure\.com"
-        r"|azure-api\.net|search\.windows\.net|blob\.core\.windows\.net|vault\.azure\.net"
-        r"|documents\.azure\.com)",
-        "example",
-    ),
-    _kind(
-        "a resource name",
-        r"(?i:/resourceGroups/|/Microsoft\.\w+/accounts/)(?P<secret>(?!example\b)[\w.()-]+)",
-        "example",
-    ),
-    _kind(
-        "a tenant or subscription id",
-        rf"(?i:subscriptions/|\btenants?\W{{1,3}}|login\.microsoftonline\.com/)"
-        rf"(?P<secret>(?!00000000-){_GUID})",
-        "00000000-0000-0000-0000-000000000000",
-    ),
-)
 
 _PLACEHOLDER: Final = re.compile(
     r"(?i)example|redacted|scrubbed|removed|filtered|masked|hidden|dummy|fake|placeholder|x{4,}"
@@ -142,7 +33,8 @@ def is_placeholder(value: str) -> bool:
 
 def excerpt(value: str) -> str:
     """Show enough of a secret to find it, and no more."""
-    return f"{value[: min(4, len(value) // 3)]}…, {len(value)} characters"
+    shown = value[: min(4, len(value) // 3)]
+    return f"{shown if shown.isprintable() else ''}…, {len(value)} characters"
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,69 +44,126 @@ class Sighting:
     kind: str
     value: str
     start: int
-
-
-def sightings(text: str) -> Iterator[Sighting]:
-    """Find what looks like a secret."""
-    for kind in KINDS:
-        for match in kind.pattern.finditer(text):
-            yield Sighting(kind.name, match["secret"], match.start("secret"))
+    identity: bool = False
+    """Whether it says who somebody is, and opens nothing."""
 
 
 class Secrets:
     """Secrets known by their value, because they were sent, or stand in the environment.
 
-    Those are recognised whatever they look like; everything else is, if it looks like one.
+    Those are recognised whatever they look like, in every spelling that quoting and encoding give
+    them; everything else is, if it looks like one.
     """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._names: dict[str, str] = {}
+        self._forms: dict[str, str] | None = None
         for name, value in environ.items():
-            if ENVIRONMENT_NAME.fullmatch(name):
-                self.add(value, f"the value of {name}")
+            secret = value if ENVIRONMENT_NAME.fullmatch(name) else _password(value)
+            self.add(secret, f"the value of {name}")
 
     def add(self, value: str, name: str) -> None:
         """Keep this value secret from now on, under a name that may be shown."""
-        if len(value) >= _SHORTEST and not is_placeholder(value):
-            self._names.setdefault(value, name)
+        if len(value) >= _SHORTEST and not is_placeholder(value) and value not in self._names:
+            self._names[value] = name
+            self._forms = None
 
     def scrub(self, text: str) -> str:
         """Put placeholders where the secrets are."""
-        for value in self._longest_first():
-            for form in _forms(value):
-                text = text.replace(form, "EXAMPLE")
-        for kind in KINDS:
-            text = kind.pattern.sub(_replacing(kind.placeholder), text)
-        return text
+        return self.scrub_marked(text, [])[0]
+
+    def scrub_marked(
+        self, text: str, marks: list[int], *, identities: bool = False
+    ) -> tuple[str, list[int]]:
+        """Scrub, and say where these places of the text are now; within a secret: behind it.
+
+        With `identities`, only what says who somebody is.
+        """
+        for kind in (self._known(), *KINDS):
+            if identities and not kind.identity:
+                continue
+            spans = list(_apart(kind.spans(text)))
+            if spans:
+                text, marks = replaced(text, spans, kind.placing(text), marks)
+        return text, marks
 
     def find(self, text: str) -> Iterator[Sighting]:
-        """Find secrets, the known ones in any of the forms they may have been brought into."""
-        for value in self._longest_first():
-            forms = (*_forms(value), _base64(value))
-            for start in {text.find(form) for form in forms} - {-1}:
-                yield Sighting(self._names[value], value, start)
-        yield from sightings(text)
+        """Find secrets, the known ones in any spelling, each once."""
+        known = self._known()
+        taken: list[Span] = []
+        for kind in (known, *KINDS):
+            for start, end in _apart(kind.spans(text)):
+                place = bisect_left(taken, (start, end))
+                if (place and taken[place - 1][1] > start) or (
+                    place < len(taken) and taken[place][0] < end
+                ):
+                    continue
+                taken.insert(place, (start, end))
+                name = self._spelled()[text[start:end]] if kind is known else kind.name
+                yield Sighting(name, text[start:end], start, kind.identity)
 
-    def _longest_first(self) -> Iterable[str]:
-        return sorted(self._names, key=len, reverse=True)
+    def _known(self) -> Kind:
+        """The values that are known, as a kind."""
+        forms = self._spelled()
+
+        def spans(text: str) -> Iterator[Span]:
+            present = sorted((form for form in forms if form in text), key=len, reverse=True)
+            if present:
+                for match in re.finditer("|".join(map(re.escape, present)), text):
+                    yield match.span()
+
+        return Kind("a known secret", spans, "EXAMPLE")
+
+    def _spelled(self) -> dict[str, str]:
+        """Each spelling of what is known, and whose it is."""
+        if self._forms is None:
+            self._forms = {
+                form: name for value, name in self._names.items() for form in spellings(value)
+            }
+        return self._forms
 
 
-def _replacing(placeholder: str) -> Callable[[re.Match[str]], str]:
-    def replaced(match: re.Match[str]) -> str:
-        start, end = match.start("secret") - match.start(), match.end("secret") - match.start()
-        return match[0][:start] + placeholder + match[0][end:]
-
-    return replaced
-
-
-def _forms(value: str) -> tuple[str, ...]:
-    """A value as it is, and as addresses and JSON write it."""
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-    forms = (value, quote(value, safe=""), quote_plus(value), escaped, escaped.replace("/", "\\/"))
-    return tuple(dict.fromkeys(forms))
+def _apart(spans: Iterable[Span]) -> Iterator[Span]:
+    """Those that do not begin within the one before."""
+    until = 0
+    for start, end in spans:
+        if start >= until:
+            yield start, end
+            until = end
 
 
-def _base64(value: str) -> str:
-    """Whole groups of it only: the rest depends on what follows."""
-    whole = value.encode()[: len(value.encode()) // 3 * 3]
-    return base64.b64encode(whole).decode()
+def _password(value: str) -> str:
+    """The password of an address that a variable holds, whatever the variable is called."""
+    try:
+        return urlsplit(value).password or "" if "://" in value else ""
+    except ValueError:
+        return ""
+
+
+def replaced(
+    text: str, spans: Iterable[Span], placed: Callable[[str], str], marks: list[int]
+) -> tuple[str, list[int]]:
+    """Put something in the place of these spans, and say where the marks are afterwards."""
+    parts: list[str] = []
+    edges: list[int] = [0]
+    moved: list[int] = [0]
+    at = length = 0
+    for start, end in spans:
+        placeholder = placed(text[start:end])
+        parts += [text[at:start], placeholder]
+        length += start - at + len(placeholder)
+        # A place before this secret moves with what is before it, one within it to its end.
+        edges += [start, end]
+        moved += [length - len(placeholder), length]
+        at = end
+    parts.append(text[at:])
+    return "".join(parts), [_moved(mark, edges, moved) for mark in marks]
+
+
+def _moved(mark: int, edges: list[int], moved: list[int]) -> int:
+    after = bisect_left(edges, mark)
+    if after < len(edges) and edges[after] == mark:
+        return moved[after]
+    if after % 2 == 0 and after < len(edges):  # Within a secret: its end is the next.
+        return moved[after]
+    return moved[after - 1] + mark - edges[after - 1]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from usagestream_core.adapter import Decoder, Head, Target
 from usagestream_core.chunk import Chunk
@@ -16,56 +17,70 @@ from usagestream_core.usage import Usage
 
 from ..wire.chat import ChatDecoder
 from ..wire.responses import ResponsesDecoder
-from .vcr import deserialize, json_format, yaml_format
+from .document import Interaction, read_cassette
+from .scrub import scrub_body
+from .secrets import Secrets
 
 __all__ = ["show"]
 
 _NOWHERE: Final = Call(provider="", profile=None, target=Target(endpoint=""), model="")
 _STAMP: Final = ("recorded_with", "recorded_against", "recorded_on")
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""What a terminal obeys, tab and line end aside, and what turns the direction of a line."""
 
 
 def show(path: Path) -> Iterator[str]:
-    """Give the lines that show a cassette. Raises `ValueError` for what is none."""
-    text = path.read_text("utf-8")
-    serializer = json_format if path.suffix == ".json" else yaml_format
-    try:
-        document: Any = serializer.deserialize(text)
-        requests, responses, *_ = deserialize(text, serializer)
-    except Exception as exc:  # A file of any other kind fails in any other way.
-        raise ValueError(f"{path} is not a cassette of vcrpy: {exc}") from exc
+    """Give the lines that show a cassette; what controls a terminal is shown, and secrets are not.
+
+    Raises `CassetteError` for what is none.
+    """
+    secrets = Secrets(os.environ)
+    for line in _lines(path, secrets):
+        yield _CONTROL.sub(_escaped, secrets.scrub(line))
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return match[0].encode("unicode_escape").decode()
+
+
+def _lines(path: Path, secrets: Secrets) -> Iterator[str]:
+    document, interactions = read_cassette(path)
     for name in _STAMP:
         if name in document:
             yield f"{name}: {document[name]}"
-    recorded = zip(requests, responses, document["interactions"], strict=True)
-    for number, (request, response, interaction) in enumerate(recorded, 1):
+    for number, each in enumerate(interactions, 1):
         yield ""
-        yield f"{number}. {request.method} {request.uri}"
-        yield from _indented(_readable(request.body_bytes or b""))
+        yield f"{number}. {each.request.method} {each.request.uri}"
+        yield from _indented(_readable(each.request.body_bytes or b""))
         yield ""
-        yield from _answer(response, urlsplit(str(request.uri)).path)
-        yield from _timed(interaction.get("timing"))
+        yield from _answer(each, secrets)
+        yield from _timed(each.timing)
 
 
-def _answer(response: dict[str, Any], path: str) -> Iterator[str]:
-    headers = {name.lower(): values for name, values in response["headers"].items()}
-    declared = headers.get("content-type", ["a body of undeclared type"])[0]
-    yield f"   {response['status']['code']} {declared}"
-    body: bytes = response["body"]["string"] or b""
+def _answer(each: Interaction, secrets: Secrets) -> Iterator[str]:
+    declared = dict(each.headers).get("content-type", "a body of undeclared type")
+    yield f"   {each.status} {declared}"
     if "event-stream" in declared:
-        head = Head(status=response["status"]["code"], content_type=declared)
+        head = Head(status=each.status, content_type=declared)
+        path = each.request.uri.partition("?")[0]
         kind = ResponsesDecoder if path.endswith("/responses") else ChatDecoder
+        body, _ = scrub_body(each.body, secrets, keys_in_pieces=True)
         yield from _stream(body, head, kind(head))
     else:
-        yield from _indented(_readable(body))
+        yield from _indented(_readable(each.body))
 
 
 def _timed(timing: dict[str, Any] | None) -> Iterator[str]:
     """What is kept beside a body, if anything is."""
-    if timing:
-        reads, end = timing["reads"], timing["end"]
-        first = reads[0][0] if reads else end
-        yield f"   {len(reads)} reads in {end:g} s, the first after {first:g} s"
-        yield f"   ended: {timing['ended']}"
+    match timing:
+        case {"reads": [[first, _], *more], "end": end, "ended": ended}:
+            yield f"   {1 + len(more)} reads in {end} s, the first after {first} s"
+            yield f"   ended: {ended}"
+        case {"reads": [], "end": end, "ended": ended}:
+            yield f"   nothing was read in {end} s"
+            yield f"   ended: {ended}"
+        case _:
+            pass
 
 
 def _stream(body: bytes, head: Head, decoder: Decoder) -> Iterator[str]:
@@ -101,7 +116,7 @@ def _counts(usage: Usage) -> str:
 def _readable(body: bytes) -> str:
     try:
         return json.dumps(json.loads(body), ensure_ascii=False, indent=2)
-    except ValueError:
+    except (ValueError, RecursionError):
         return body.decode("utf-8", "replace")
 
 

@@ -11,9 +11,15 @@ from typing import Any, Final
 
 import yaml
 
+from .limits import TooLargeError
 from .vcr import yaml_format
 
-__all__ = ["deserialize", "serialize"]
+__all__ = ["deserialize", "measure", "serialize"]
+
+_MOST: Final = 2_000_000
+"""Nodes of a document, those counted again that an alias stands for."""
+_DEEPEST: Final = 100
+_LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 # What a block of plain text cannot hold unharmed: control characters, and the line ends that YAML
 # knows besides \n, which come back as \n (found by a property test).
@@ -59,8 +65,36 @@ def serialize(cassette: dict[str, Any]) -> str:
 
 
 def deserialize(text: str) -> Any:
-    """Read a cassette, by vcrpy's own loader."""
+    """Read a cassette, by vcrpy's own loader. Raises as `measure` does."""
+    measure(text)
     return yaml_format.deserialize(text)
+
+
+def measure(text: str) -> None:
+    """Refuse YAML that grows when it is read: by aliases of aliases, or by its depth.
+
+    Raises `TooLargeError`, and PyYAML's error for what is no YAML.
+    """
+    total = 0
+    sizes: dict[str, int] = {}
+    opened: list[tuple[str | None, int]] = []
+    for event in yaml.parse(text, Loader=_LOADER):
+        if isinstance(event, yaml.AliasEvent):
+            # One that is not known yet stands within what it stands for.
+            total += sizes.get(event.anchor or "", _MOST)
+        elif isinstance(event, yaml.CollectionStartEvent):
+            opened.append((event.anchor, total))
+            total += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchor, before = opened.pop()
+            if anchor:
+                sizes[anchor] = total - before
+        elif isinstance(event, yaml.ScalarEvent):
+            total += 1
+            if event.anchor:
+                sizes[event.anchor] = 1
+        if total > _MOST or len(opened) > _DEEPEST:
+            raise TooLargeError("its aliases, or its depth, make it grow beyond what is read")
 
 
 def _spread(text: str) -> str:

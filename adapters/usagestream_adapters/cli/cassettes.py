@@ -39,7 +39,7 @@ def check(paths: tuple[Path, ...]) -> None:
     for file in files:
         for finding in check_file(file, os.environ):
             found += 1
-            say(f"{file}:{finding.line}: {finding.kind} ({finding.excerpt})")
+            say(f"{file}:{finding.line}: {finding}")
     many = "1 file" if len(files) == 1 else f"{len(files)} files"
     say(f"{found or 'Nothing'} found in {many}.", err=True)
     raise SystemExit(1 if found else 0)
@@ -49,6 +49,8 @@ def check(paths: tuple[Path, ...]) -> None:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def show(file: Path) -> None:
     """Print a cassette readably: each request, the frames of its answer, the usage."""
+    from usagestream_core.errors import ConfigError
+
     try:
         from ..cassettes import show as _show
     except ImportError as exc:
@@ -56,7 +58,7 @@ def show(file: Path) -> None:
     try:
         for line in _show.show(file):
             say(line)
-    except ValueError as exc:
+    except ConfigError as exc:
         raise click.ClickException(str(exc)) from exc
 
 

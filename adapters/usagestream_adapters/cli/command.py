@@ -10,11 +10,11 @@ import click
 from .cassettes import cassettes
 from .chat import DEFAULT_MODEL, chat
 from .check import check
+from .emulate import emulate
 from .endings import Commands
 from .figures import counts
 from .profiles import profiles
-from .screen import console, say, say_json, visible
-from .serving import serve_until_interrupted
+from .screen import console, say_json, visible
 from .trust import trust
 
 if TYPE_CHECKING:
@@ -70,28 +70,7 @@ def demo(as_json: bool) -> None:
     raise SystemExit(0 if agree else 1)
 
 
-@main.command()
-@click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", default=8765, show_default=True, type=click.IntRange(0, 65535))
-def emulate(host: str, port: int) -> None:
-    """Play OpenAI and Azure OpenAI on a local port until interrupted.
-
-    Any key is accepted, except one that begins with "wrong". Counting the tokens of questions other
-    than the demo's takes a tokenizer: pip install "usagestream[estimate]".
-    """
-    from ..emulator import Emulator
-    from ..token_counter import installed_counter
-
-    if installed_counter() is None:
-        say(
-            "There is no tokenizer here, so that only the demo's question has an answer. For any: "
-            'pip install "usagestream[estimate]"',
-            err=True,
-        )
-    serve_until_interrupted(Emulator(host=host, port=port), host, port)
-
-
-for command in (chat, profiles, trust, check, cassettes):
+for command in (chat, emulate, profiles, trust, check, cassettes):
     main.add_command(command)
 
 

@@ -28,7 +28,7 @@ def serve_until_interrupted(server: LocalService, host: str, port: int) -> None:
 
 
 def _show_addresses(server: LocalService) -> None:
-    """Print the addresses as variables to set."""
-    say(f"OPENAI_BASE_URL={server.openai_base_url}")
-    say(f"AZURE_OPENAI_ENDPOINT={server.azure_endpoint}")
+    """Print the addresses as lines that a shell takes; keys too, so that no real one is sent."""
+    say(f"export OPENAI_BASE_URL={server.openai_base_url} OPENAI_API_KEY=any")
+    say(f"export AZURE_OPENAI_ENDPOINT={server.azure_endpoint} AZURE_OPENAI_API_KEY=any")
     say("Any key will do. Press Ctrl-C to stop.", err=True)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from .screen import say
+
 __all__ = ["trust"]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, Final
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -25,6 +25,11 @@ from .tokens import TokenizerMissingError
 
 __all__ = ["EmulatorApp"]
 
+_VALUE: Final = 64
+"""Bytes that a value of JSON takes once it is read, about."""
+_LARGEST: Final = 256 * 1024 * 1024
+"""Bytes that a body may take; what would take more is not read as JSON."""
+
 
 class EmulatorApp:
     """Answers every request by the journal's script, and logs it there.
@@ -42,10 +47,10 @@ class EmulatorApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            received = await _received(Request(scope, receive))
+            received, size = await _received(Request(scope, receive))
         except ClientDisconnect:
             return
-        self._journal.record(received)
+        self._journal.record(received, size)
         asked = retrieval(received)
         if asked is not None:
             await self._retrieve(asked)(scope, receive, send)
@@ -134,12 +139,15 @@ class EmulatorApp:
         )
 
 
-async def _received(request: Request) -> ReceivedRequest:
+async def _received(request: Request) -> tuple[ReceivedRequest, int]:
+    """Read a request, and about how much memory its body takes."""
     raw = await request.body()
     body: Any = None
-    with contextlib.suppress(ValueError):
-        body = json.loads(raw)
-    return ReceivedRequest(
+    size = len(raw) + _VALUE * sum(map(raw.count, (b",", b"[", b"{")))
+    if size <= _LARGEST:
+        with contextlib.suppress(ValueError, RecursionError):
+            body = json.loads(raw)
+    received = ReceivedRequest(
         method=request.method,
         path=request.url.path,
         query=dict(request.query_params),
@@ -147,6 +155,7 @@ async def _received(request: Request) -> ReceivedRequest:
         body=body,
         client_port=request.client.port if request.client else None,
     )
+    return received, size if body is not None else 0
 
 
 def _address_refusal(call: Call) -> ErrorReply | None:

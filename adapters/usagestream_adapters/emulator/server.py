@@ -24,6 +24,11 @@ class Emulator(LocalService):
     `deployments` names the deployments that Azure has, as a collection, or as a mapping to the
     model behind each; by default it has any whose name does not begin with `missing`.
 
+    What anybody can send it is bounded: bodies of more than `max_body` bytes (16 MiB) are refused
+    with status 413; a request for a host that is not this machine is, with 421, unless `host` is
+    an address that others can reach. The log forgets the oldest requests beyond 10,000, or beyond
+    64 MiB of bodies, and so do the answers that are kept to be retrieved.
+
     Every attribute and method may be used from any thread. Raises `OSError` on entry if the port is
     taken.
     """
@@ -38,8 +43,9 @@ class Emulator(LocalService):
         port: int = 0,
         scenario: Scenario | None = None,
         deployments: Mapping[str, str] | Collection[str] | None = None,
+        max_body: int | None = None,
     ) -> None:
-        super().__init__(host, port)
+        super().__init__(host, port, max_body)
         self._scenario = scenario or Scenario()
         self._deployments = deployments
         self._journal = Journal(self._scenario)
@@ -70,7 +76,7 @@ class Emulator(LocalService):
 
     @property
     def requests(self) -> list[ReceivedRequest]:
-        """Every request so far, refused ones included."""
+        """Every request so far, refused ones included, as far as the log goes back."""
         return self._journal.requests
 
     @property

@@ -5,12 +5,18 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+import sys
 import threading
-from typing import Final, cast
+from functools import partial
+from http import HTTPStatus
+from typing import Any, Final, cast
 
+import h11
 import uvicorn
 from starlette.types import ASGIApp, Message, Scope
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from .bounds import Bounded, Bounds, is_loopback
 
 __all__ = ["LocalServer", "break_connection"]
 
@@ -39,16 +45,18 @@ class LocalServer:
     """One run of a server: its socket, its event loop, its thread.
 
     `name` is that of the thread, and of the header `server`. Port 0 lets the system choose one.
-    Raises `OSError` if the port is taken.
+    What is asked is kept within `bounds`. Raises `OSError` if the port is taken.
     """
 
-    def __init__(self, app: ASGIApp, host: str, port: int, *, name: str) -> None:
-        self._socket = socket.create_server((host, port))
+    def __init__(self, app: ASGIApp, host: str, port: int, *, name: str, bounds: Bounds) -> None:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._socket = socket.create_server((host, port), family=family)
         self.port = cast("int", self._socket.getsockname()[1])
         config = uvicorn.Config(
-            app,
+            Bounded(app, bounds, loopback=is_loopback(host)),
             interface="asgi3",
-            http=_Protocol,
+            http=partial(_Protocol, bounds),  # type: ignore[arg-type]
+            h11_max_incomplete_event_size=bounds.head,
             loop="asyncio",
             ws="none",
             lifespan="off",
@@ -111,8 +119,70 @@ class _Server(uvicorn.Server):
 
 
 class _Protocol(H11Protocol):
-    """uvicorn's HTTP protocol, handing its transport to the application, which may cut it."""
+    """uvicorn's HTTP protocol, with an end to its patience.
+
+    It hands its transport to the application, which may cut it.
+    """
+
+    def __init__(self, bounds: Bounds, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._bounds = bounds
+        self.deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.app_state = {**self.app_state, "transport": transport}
+        if len(self.connections) > self._bounds.connections and not self._makes_room():
+            self.refuse(503)
+            return
+        self._wait()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        whole = self.conn.their_state not in (h11.IDLE, h11.SEND_BODY)
+        if whole or self.transport.is_closing():
+            self._stop_waiting()
+        elif self.deadline is None:
+            self._wait()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        # What was sent without waiting for the answer before.
+        begun = self.conn.their_state is h11.IDLE and bool(self.conn.trailing_data[0])
+        if self.deadline is None and (begun or self.conn.their_state is h11.SEND_BODY):
+            self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP, or more of it than is taken: h11 says which."""
+        self.refuse(getattr(sys.exception(), "error_status_hint", 400))
+
+    def _makes_room(self) -> bool:
+        """Close the connection that has waited longest for its request, if one does."""
+        waiting = [
+            (each.deadline.when(), each)
+            for each in cast("set[_Protocol]", self.connections)
+            if each.deadline is not None
+        ]
+        if waiting:
+            min(waiting, key=lambda each: each[0])[1].refuse(503)
+        return bool(waiting)
+
+    def _wait(self) -> None:
+        self.deadline = self.loop.call_later(self._bounds.patience, self.refuse, 408)
+
+    def _stop_waiting(self) -> None:
+        if self.deadline is not None:
+            self.deadline.cancel()
+            self.deadline = None
+
+    def refuse(self, status: int) -> None:
+        """Say so where no answer has begun, and close."""
+        self._stop_waiting()
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
+            self.transport.write(f"{head}content-length: 0\r\nconnection: close\r\n\r\n".encode())
+        self.transport.close()

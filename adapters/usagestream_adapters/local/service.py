@@ -15,16 +15,20 @@ __all__ = ["LocalService"]
 
 
 class LocalService:
-    """A local HTTP server that is entered and left, as often as wanted."""
+    """A local HTTP server that is entered and left, as often as wanted.
+
+    What it takes is bounded: see `bounds.Bounds`. `max_body` is in bytes, `None` for the usual.
+    """
 
     _called: ClassVar[str]
     """What errors call it."""
     _signs_as: ClassVar[str]
     """Its header `server`, and the name of its thread."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, max_body: int | None = None) -> None:
         self._host = host
         self._port = port
+        self._max_body = max_body
         self._running: LocalServer | None = None
 
     def __enter__(self) -> Self:
@@ -59,7 +63,8 @@ class LocalService:
         """Scheme, host and port. Raises `RuntimeError` if this is not running."""
         if self._running is None:
             raise RuntimeError(f"the {self._called} is not running")
-        return f"http://{self._host}:{self._running.port}"
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{self._running.port}"
 
     @property
     def openai_base_url(self) -> str:
@@ -76,12 +81,14 @@ class LocalService:
         raise NotImplementedError
 
     def _start(self) -> None:
+        from .bounds import Bounds
         from .server import LocalServer  # uvicorn: only for those who serve
 
         if self._running is not None:
             raise RuntimeError(f"the {self._called} is running already")
+        bounds = Bounds() if self._max_body is None else Bounds(body=self._max_body)
         self._running = LocalServer(
-            self._application(), self._host, self._port, name=self._signs_as
+            self._application(), self._host, self._port, name=self._signs_as, bounds=bounds
         )
 
     def _stop(self) -> None:

@@ -18,7 +18,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from ..cassettes.match import address, differences, read_body
+from ..cassettes.match import address, differences, read_body, without_boundary
+from ..cassettes.scrub import clean_uri, scrub_body
+from ..cassettes.secrets import Secrets
 from ._load import Exchange
 
 __all__ = ["Asked", "Recorded", "describe_miss", "find"]
@@ -27,6 +29,7 @@ _SURFACE: Final = re.compile(
     r"(?P<azure>(?:^|/)openai/)?(?:deployments/(?P<deployment>[^/]+)|v1)/(?P<operation>.+)$"
 )
 _NEVER: Final = 9
+_SECRETS: Final = Secrets({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +48,12 @@ class Asked:
 
     @classmethod
     def of(cls, method: str, uri: str, body: bytes, hidden: Iterable[str] = ()) -> Asked:
-        """Read a request; `hidden` are fields of its body that do not count."""
+        """Read a request; `hidden` are fields of its body that do not count.
+
+        It is read as it would be recorded, since a recording has placeholders in it.
+        """
+        uri = clean_uri(uri, _SECRETS)
+        body, _ = scrub_body(without_boundary(body), _SECRETS)
         path = urlsplit(uri).path
         match = _SURFACE.search(path)
         deployment = match["deployment"] if match else None
@@ -65,7 +73,7 @@ def _split(body: bytes, uri: str, deployment: str | None, hidden: Iterable[str])
     try:
         asked = read_body(body, uri)
     except ValueError:
-        return body.decode("utf-8", "replace"), deployment or ""
+        return body.decode("latin-1"), deployment or ""
     if not isinstance(asked, dict):
         return asked, deployment or ""
     name = str(asked.pop("model", None) or "")

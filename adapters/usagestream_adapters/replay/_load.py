@@ -17,7 +17,8 @@ from typing import Any, Final
 
 from usagestream_core.errors import ConfigError
 
-from ..cassettes.vcr import deserialize, json_format, yaml_format
+from ..cassettes.document import Interaction, read_cassette
+from ..cassettes.limits import CassetteError
 from ._playback import Playback, Step
 
 __all__ = ["COMPLETE", "LEFT", "Exchange", "load"]
@@ -25,6 +26,8 @@ __all__ = ["COMPLETE", "LEFT", "Exchange", "load"]
 COMPLETE: Final = "complete"
 LEFT: Final = "left"
 _SUFFIXES: Final = (".yaml", ".yml", ".json")
+_WORD: Final = b"interactions"
+_PIECE: Final = 1 << 20
 _FRAMING: Final = frozenset({"content-length", "transfer-encoding", "connection", "keep-alive"})
 
 
@@ -91,7 +94,8 @@ def _ending(ended: str) -> tuple[str | None, str]:
 def load(path: Path) -> list[Exchange]:
     """Read a cassette, or every cassette in a folder and below it, in the order of the paths.
 
-    Raises `ConfigError` where there is none.
+    Raises `ConfigError` where there is none, and its `CassetteError` for a file that is none or too
+    large.
     """
     if path.is_file():
         return list(_exchanges(path, path.name))
@@ -101,7 +105,7 @@ def load(path: Path) -> list[Exchange]:
     exchanges = [
         each
         for file in files
-        if b"interactions" in file.read_bytes()
+        if file.is_file() and _has_interactions(file)
         for each in _exchanges(file, str(file.relative_to(path)))
     ]
     if not exchanges:
@@ -110,52 +114,43 @@ def load(path: Path) -> list[Exchange]:
 
 
 def _exchanges(file: Path, name: str) -> Iterator[Exchange]:
-    serializer = json_format if file.suffix == ".json" else yaml_format
-    try:
-        text = file.read_text("utf-8")
-        document: Any = serializer.deserialize(text)
-        requests, responses, *_ = deserialize(text, _Read(document))
-    except Exception as exc:  # A file of any other kind fails in any other way.
-        raise ConfigError(f"{file} is not a cassette of vcrpy: {exc}") from exc
-    for number, (request, response) in enumerate(zip(requests, responses, strict=True), 1):
-        body: bytes = response["body"]["string"] or b""
+    _, interactions = read_cassette(file)
+    for number, each in enumerate(interactions, 1):
         yield Exchange(
             cassette=name,
             number=number,
-            request=request,
-            status=response["status"]["code"],
-            headers=tuple(_headers(response["headers"])),
-            body=body,
-            timing=_timing(document["interactions"][number - 1], len(body)),
+            request=each.request,
+            status=each.status,
+            headers=tuple(pair for pair in each.headers if pair[0] not in _FRAMING),
+            body=each.body,
+            timing=_timing(each, file),
         )
 
 
-class _Read:
-    """A serializer of vcrpy's kind that has read its one document."""
-
-    def __init__(self, document: Any) -> None:
-        self._document = document
-
-    def deserialize(self, text: str) -> Any:
-        return {**self._document, "interactions": list(self._document["interactions"])}
-
-
-def _headers(headers: Any) -> Iterator[tuple[str, str]]:
-    for name, values in headers.items():
-        if name.lower() in _FRAMING:
-            continue
-        for value in values if isinstance(values, list) else [values]:
-            yield name.lower(), str(value)
-
-
-def _timing(interaction: Any, size: int) -> Timing | None:
+def _timing(each: Interaction, file: Path) -> Timing | None:
     """What was kept beside the body, unless the body was changed since."""
-    kept = interaction.get("timing")
-    if not isinstance(kept, dict):
+    kept = each.timing
+    if kept is None:
         return None
-    reads = tuple((float(when), int(length)) for when, length in kept["reads"])
-    if sum(length for _, length in reads) != size:
-        return None
-    return Timing(
-        head=float(kept["head"]), reads=reads, end=float(kept["end"]), ended=str(kept["ended"])
-    )
+    try:
+        timing = Timing(
+            head=float(kept["head"]),
+            reads=tuple((float(when), int(length)) for when, length in kept["reads"]),
+            end=float(kept["end"]),
+            ended=str(kept["ended"]),
+        )
+    except (KeyError, TypeError, ValueError, OverflowError) as exc:
+        raise CassetteError(f"{file} has a timing that is none: {kept!r:.200}") from exc
+    sizes = [length for _, length in timing.reads]
+    return timing if min(sizes, default=0) >= 0 and sum(sizes) == len(each.body) else None
+
+
+def _has_interactions(file: Path) -> bool:
+    """Whether this may be a cassette: looked for in pieces, since it may be anything."""
+    with file.open("rb") as opened:
+        before = b""
+        while piece := opened.read(_PIECE):
+            if _WORD in before + piece:
+                return True
+            before = piece[-len(_WORD) :]
+    return False

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import accumulate, pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -28,6 +29,7 @@ from ..cassettes.scrub import (
     decompressed,
     note_request,
     note_response,
+    scrub_body,
 )
 from ..cassettes.secrets import Secrets
 from ..sdk.http_library import http_library
@@ -90,7 +92,11 @@ class Recorder:
         """
         from openai import DefaultHttpxClient
 
-        hooks: dict[str, list[Any]] = {"request": [_ask_plainly], "response": [self._answered]}
+        def asking(request: Any) -> None:
+            _ask_plainly(request)
+            request.read()  # A form with files is sent in pieces, and kept nowhere else.
+
+        hooks: dict[str, list[Any]] = {"request": [asking], "response": [self._answered]}
         return DefaultHttpxClient(event_hooks=hooks, **options)
 
     def async_http_client(self, **options: Any) -> Any:
@@ -99,6 +105,7 @@ class Recorder:
 
         async def asking(request: Any) -> None:
             _ask_plainly(request)
+            await request.aread()
 
         async def answered(response: Any) -> None:
             self._answered(response)
@@ -222,21 +229,18 @@ class _Cleaned:
         }
 
     def _reads(self, take: _Take, body: bytes, secrets: Secrets) -> Iterator[tuple[float, int]]:
-        """The reads as (seconds, bytes), of a body whose length scrubbing may have changed."""
+        """The reads as (seconds, bytes), of a body whose length scrubbing may have changed.
+
+        Where a placeholder is astride two reads, it belongs to the first.
+        """
         kept: bytes = self.response["body"]["string"]
-        end = before = 0
-        for number, (when, data) in enumerate(take.reads, 1):
-            end += len(data)
-            after = end
-            if number == len(take.reads):
-                after = len(kept)
-            elif kept != body:
-                # Where a placeholder is astride two reads, it belongs to the first.
-                shorter = {**self.response, "body": {"string": body[:end]}}
-                after = len(clean_response(shorter, secrets)["body"]["string"])
-            after = min(max(after, before), len(kept))
-            yield when, after - before
-            before = after
+        ends = list(accumulate(len(data) for _, data in take.reads))
+        if kept != body:
+            _, ends = scrub_body(body, secrets, ends)
+        # One that came compressed has another length again: all of it is the last read's.
+        ends = [*(min(end, len(kept)) for end in ends[:-1]), len(kept)]
+        for (when, _), (start, end) in zip(take.reads, pairwise([0, *ends]), strict=False):
+            yield when, end - start
 
 
 class _Beside:

@@ -22,15 +22,24 @@ class ReplayServer(LocalService):
 
     Use it as a context manager, and give its addresses to any program, whatever it is written in.
     No key is looked at. Connections break and stall as they were recorded, or as the replay's
-    faults make them. Port 0 lets the system choose one. Raises `OSError` on entry if the port is
+    faults make them. Port 0 lets the system choose one. Bodies of more than `max_body` bytes
+    (16 MiB) are refused with status 413, requests for a host that is not this machine with 421,
+    unless `host` is an address that others can reach. Raises `OSError` on entry if the port is
     taken.
     """
 
     _called = "replay server"
     _signs_as = "usagestream-replay"
 
-    def __init__(self, replay: Replay, *, host: str = "127.0.0.1", port: int = 0) -> None:
-        super().__init__(host, port)
+    def __init__(
+        self,
+        replay: Replay,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        max_body: int | None = None,
+    ) -> None:
+        super().__init__(host, port, max_body)
         self._replay = replay
 
     def _application(self) -> ASGIApp:
@@ -44,7 +53,9 @@ class ReplayServer(LocalService):
             body = await request.body()
         except ClientDisconnect:
             return
-        playback = self._replay.answer(request.method, str(request.url), body)
+        # A large body takes long to be looked through.
+        answer = self._replay.answer
+        playback = await asyncio.to_thread(answer, request.method, str(request.url), body)
         gone = asyncio.ensure_future(receive())
         try:
             await _play(playback, scope, send, gone)

@@ -62,7 +62,7 @@ class Recording:
             vcr.register_matcher(name, matcher)
         vcr.register_serializer("yaml", _yaml)
         vcr.match_on = ("method", *MATCHERS)
-        vcr.decode_compressed_response = True
+        vcr.decode_compressed_response = False  # It knows no bound: `decompressed` has one.
         # A hook in a user's own configuration replaces the one set on the VCR, so ours are put
         # around whatever comes out of merging them.
         merge: Callable[..., dict[str, Any]] = vcr.get_merged_config
