@@ -641,6 +641,7 @@ elif how == "async":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("how", "status", "expected"),
     [
