@@ -46,7 +46,17 @@ class Copy:
     def start(self, report: str, *options: str, **variables: str) -> subprocess.Popen[str]:
         """Run the tests that replay, in a process of their own."""
         files = [f"tests/replay/{name}" for name in TESTS]
-        command = [sys.executable, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider"]
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-n0",
+            "-p",
+            "no:cacheprovider",
+            "-p",
+            "no:randomly",
+        ]
         kept = {k: v for k, v in os.environ.items() if not SDK_VARIABLES.fullmatch(k)}
         return subprocess.Popen(
             [*command, *files, *options, f"--junit-xml={self.path / report}"],
