@@ -35,8 +35,11 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-LONGEST = 30
-"""Seconds that the tests of one mutant may take; those that hang have noticed something."""
+ENOUGH = 8.0
+"""Seconds of tests, as they took unchanged, that a mutant has to get past; the quickest come first."""
+
+LONGEST = 120
+"""Seconds until tests that hang are ended; so they have noticed something."""
 
 LOADED_BEFORE = (
     "anyio",
@@ -228,15 +231,25 @@ def tests_by_line(file: str, tests: list[str]) -> dict[int, list[str]]:
         sys.exit(f"These tests fail before anything is changed: {' '.join(tests)}")
     took: dict[str, float] = found["took"]
     return {
-        int(line): sorted((each for each in contexts if each in took), key=took.__getitem__)
+        int(line): _quickest((each for each in contexts if each in took), took)
         for line, contexts in found["lines"].items()
     }
 
 
+def _quickest(tests: Iterable[str], took: dict[str, float]) -> list[str]:
+    chosen: list[str] = []
+    left = ENOUGH
+    for test in sorted(tests, key=took.__getitem__):
+        left -= took[test]
+        if left < 0:
+            break
+        chosen.append(test)
+    return chosen
+
+
 def every(covered: dict[int, list[str]]) -> list[str]:
-    """The tests that pass any line, but for those that take longest."""
-    found = dict.fromkeys(test for tests in covered.values() for test in tests[:40])
-    return list(found)[:200]
+    """Some tests for each line."""
+    return list(dict.fromkeys(test for tests in covered.values() for test in tests[:3]))
 
 
 def start(mutant: Mutant, tests: list[str]) -> int:
