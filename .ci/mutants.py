@@ -36,7 +36,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 ENOUGH = 8.0
-"""Seconds of tests, as they took unchanged, that a mutant has to get past; the quickest come first."""
+"""Seconds of tests, as they took unchanged, that a mutant has to pass; the quickest come first."""
 
 LONGEST = 120
 """Seconds until tests that hang are ended; so they have noticed something."""
