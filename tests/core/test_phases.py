@@ -141,13 +141,51 @@ def test_every_choice_asked_for_must_finish_or_done_be_said(
 def test_a_choice_that_was_not_given_does_not_count_as_given() -> None:
     """Who leaves before the chunk with the finish reason has not got the whole answer."""
     life = Life().open()
-    chunks = life.feed(HI + STOP)
-    assert life.left_with(pending=chunks) == Outcome.CLOSED
-    assert life.left_with(pending=chunks, otherwise=Outcome.ABANDONED) == Outcome.ABANDONED
-    assert life.left_with() == Outcome.COMPLETED
+    life.pending = life.feed(HI + STOP)
+    assert life.left_with() == Outcome.CLOSED
+    assert life.left_with(otherwise=Outcome.ABANDONED) == Outcome.ABANDONED
     assert life.left_with(ValueError()) == Outcome.CLOSED
     assert life.left_with(KeyboardInterrupt()) == Outcome.CANCELLED
+    life.pending = ()
+    assert life.left_with() == Outcome.COMPLETED
     life.settle(Outcome.CLOSED)
+
+
+@pytest.mark.parametrize("again", [Outcome.CLOSED, Outcome.ABANDONED, Outcome.CANCELLED])
+@pytest.mark.parametrize(
+    ("way", "outcome"),
+    [
+        ("read", Outcome.COMPLETED),
+        ("cut", Outcome.TRUNCATED),
+        ("broken", Outcome.TRUNCATED),
+        ("left", Outcome.CLOSED),
+        ("refused", Outcome.REJECTED),
+        ("cancelled", Outcome.CANCELLED),
+        ("dropped", Outcome.ABANDONED),
+    ],
+)
+def test_invariant_6_one_record_exactly_once(way: str, outcome: Outcome, again: Outcome) -> None:
+    """On every path, whatever is said of the stream afterwards."""
+    made = Life()
+    life = made.asked()
+    if way == "refused":
+        life.refused(ValueError())
+    elif way == "cancelled":
+        life.refused(KeyboardInterrupt())
+    else:
+        life.open(HEAD, ChatDecoder(HEAD))
+        life.feed(HI + (STOP + DONE if way == "read" else b""))
+        if way == "broken":
+            life.broke(ConnectionResetError())
+        elif way in {"read", "cut"}:
+            life.end()
+        if way in {"left", "dropped"}:
+            life.settle(life.left_with(otherwise=outcome))
+        else:
+            life.settle_end()
+    life.settle(again)
+    life.settle_end()
+    assert [record.outcome for record in made.records] == [outcome]
 
 
 def test_the_times_of_a_record_are_those_of_one_clock() -> None:
