@@ -1,4 +1,4 @@
-"""Adapters for usagestream: everything that talks to a provider, or to the outside at all."""
+"""Everything that talks to a provider, or to the outside at all; no counting and no records."""
 
 from __future__ import annotations
 

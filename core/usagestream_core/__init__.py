@@ -1,4 +1,4 @@
-"""Stream chat completions from OpenAI and Azure OpenAI; know what each cost in tokens."""
+"""What all providers share, from the request to the record; no provider by name, and no SDK."""
 
 from .chunk import Chunk, ToolCallDelta
 from .client import AsyncClient, Client

@@ -151,6 +151,7 @@ def test_every_way_in_was_used(server: Emulator, monkeypatch: pytest.MonkeyPatch
     assert server.requests[-1].headers["subscription-key"] == "swap-key"
 
 
+@pytest.mark.slow
 def test_a_run_outlives_its_tokens(
     server: Emulator, directory: Directory, entra_profile: Callable[..., AzureProfile]
 ) -> None:

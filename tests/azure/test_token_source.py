@@ -212,6 +212,7 @@ def test_no_token_shows_in_a_repr() -> None:
 # --- with the real azure-identity, and streams
 
 
+@pytest.mark.slow
 def test_200_async_streams_on_a_cold_credential_make_one_token_request(
     server: Emulator, directory: Directory, entra_profile: Make
 ) -> None:
@@ -247,6 +248,7 @@ def test_20_threads_on_a_cold_credential_make_one_token_request(
     assert len(server.requests) == 20
 
 
+@pytest.mark.slow
 def test_a_token_that_expires_mid_run_is_replaced_without_a_failed_stream(
     world: World, server: Emulator, directory: Directory, entra_profile: Make
 ) -> None:

@@ -130,6 +130,14 @@ def test_words_that_are_the_servers_own_too(said: str) -> None:
     assert refused_option(400, text, messages) == "stream_options"
 
 
+def test_words_about_the_flag_alone_are_the_callers_too() -> None:
+    """A body that repeats what was said of `include_usage`, and nothing of `stream_options`."""
+    said = "Why is include_usage unknown to some servers?"
+    text = json.dumps(error(f"This request was not accepted: {said}"))
+    assert refused_option(400, text, [{"role": "user", "content": said}]) is None
+    assert refused_option(400, text, [{"role": "user", "content": "Hi"}]) == "stream_options"
+
+
 # --- what is done
 
 

@@ -66,6 +66,7 @@ def test_demo_exits_with_1_where_the_usages_differ(monkeypatch: pytest.MonkeyPat
     assert result.output.splitlines()[-1] == "The two usages DIFFER."
 
 
+@pytest.mark.slow
 def test_demo_is_rich_on_a_terminal() -> None:
     """On a terminal the output is styled."""
     primary, secondary = pty.openpty()
@@ -163,6 +164,7 @@ def test_an_emulator_without_a_tokenizer_says_so(
     assert 'pip install "usagestream[estimate]"' in result.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["emulate", f"cassettes serve {CASSETTES}"])
 def test_a_server_prints_its_addresses_and_serves_until_interrupted(command: str) -> None:
     """It says where it listens, as variables to set, and stops quietly on Ctrl-C."""

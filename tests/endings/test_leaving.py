@@ -129,6 +129,7 @@ def test_a_client_without_a_connection_to_break(server: Emulator) -> None:
     assert stream.record.outcome == Outcome.COMPLETED
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_a_dropped_async_stream_gives_its_connection_back(backend: str, server: Emulator) -> None:

@@ -77,6 +77,7 @@ def test_reset(world: World, ask: Ask) -> None:
     assert world.records[0].chunk_count == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seconds", [5.0, math.inf])
 def test_stall_until_the_time_out(world: World, ask: Ask, seconds: float) -> None:
     """The profile's own time-out ends it."""

@@ -46,7 +46,17 @@ class Copy:
     def start(self, report: str, *options: str, **variables: str) -> subprocess.Popen[str]:
         """Run the tests that replay, in a process of their own."""
         files = [f"tests/replay/{name}" for name in TESTS]
-        command = [sys.executable, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider"]
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-n0",
+            "-p",
+            "no:cacheprovider",
+            "-p",
+            "no:randomly",
+        ]
         kept = {k: v for k, v in os.environ.items() if not SDK_VARIABLES.fullmatch(k)}
         return subprocess.Popen(
             [*command, *files, *options, f"--junit-xml={self.path / report}"],
@@ -80,6 +90,7 @@ def copy(tmp_path: Path) -> Copy:
     return Copy(tmp_path)
 
 
+@pytest.mark.slow
 def test_every_cassette_is_used() -> None:
     """A cassette that no test replays is an error, and so is a test without one."""
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-n0"]
@@ -111,6 +122,7 @@ def test_cassettes_hold_the_real_addresses() -> None:
         assert document["recorded_with"].startswith("usagestream ")
 
 
+@pytest.mark.slow
 def test_replaying_twice_shuffled_and_in_parallel_is_the_same(copy: Copy) -> None:
     """Two runs at once over the same folder, one of them in reverse, and nothing changes."""
     before = {file: file.read_bytes() for file in (copy.path / "cassettes").rglob("*.yaml")}
@@ -122,6 +134,7 @@ def test_replaying_twice_shuffled_and_in_parallel_is_the_same(copy: Copy) -> Non
     assert {file: file.read_bytes() for file in before} == before
 
 
+@pytest.mark.slow
 def test_cassettes_are_recorded_again_by_the_documented_command(copy: Copy) -> None:
     """First from the emulator, then from "the real service", as the environment names it."""
     with Emulator() as service:

@@ -132,6 +132,7 @@ def test_what_was_not_stored(world: World, server: Emulator, asked: dict[str, An
     assert stream.record is before
 
 
+@pytest.mark.slow
 def test_what_is_still_written_is_waited_for(world: World, server: Emulator) -> None:
     """For as long as the caller likes."""
     server.script(Scenario(text="Two", cut_after_frames=3, unfinished_retrievals=1))

@@ -577,6 +577,7 @@ def writer(path: Path, count: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen(program, stdout=subprocess.PIPE)
 
 
+@pytest.mark.slow
 def test_several_processes_share_a_file(tmp_path: Path) -> None:
     """Every line is whole, whoever wrote it."""
     path = tmp_path / "records.jsonl"
@@ -641,6 +642,7 @@ elif how == "async":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("how", "status", "expected"),
     [

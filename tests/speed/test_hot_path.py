@@ -165,6 +165,7 @@ def held(make: Callable[[], list[Any]]) -> tuple[list[Any], int]:
         tracemalloc.stop()
 
 
+@pytest.mark.slow
 def test_memory_for_each_open_stream() -> None:
     """An open stream holds little, and no more after a thousand chunks than after one.
 

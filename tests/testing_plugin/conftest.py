@@ -78,7 +78,9 @@ class Project:
             test_app="import pytest, asyncio\nfrom app import ask, aask, azure\n"
             + textwrap.dedent(test)
         )
-        return self.pytester.runpytest_inprocess("-p", "no:cacheprovider", *options)
+        return self.pytester.runpytest_inprocess(
+            "-p", "no:cacheprovider", "-p", "no:randomly", *options
+        )
 
     def record(self, test: str, *options: str) -> pytest.RunResult:
         """Run a test file to record it."""

@@ -169,6 +169,7 @@ def test_another_failure_keeps_its_traceback(project: Project) -> None:
 
 
 # Blocking leaves the sockets of the async transport to the collector.
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("call", ["ask('Hi')", "asyncio.run(aask('Hi'))"], ids=["sync", "async"])
 def test_a_blocked_connection_is_one_sentence(project: Project, call: str) -> None:
@@ -213,6 +214,7 @@ def test_it_loads_where_pytest_recording_is_not(project: Project) -> None:
     project.run("def test_it(): pass", "-p", "no:recording").assert_outcomes(passed=1)
 
 
+@pytest.mark.slow
 def test_it_costs_next_to_nothing_unused(project: Project) -> None:
     """A run without a marked test imports nothing of what recording needs."""
     heavy = ["vcr", "yaml", "openai", "pydantic", "usagestream", "httpx2", "rich", "click"]

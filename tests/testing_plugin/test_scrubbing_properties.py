@@ -165,6 +165,7 @@ def test_the_recorder_writes_none_either(
     assert sent not in written
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("header", ["authorization", "api-key", "cookie", "openai-organization"])
 @settings(deadline=None, max_examples=12)

@@ -334,6 +334,7 @@ for _ in stream:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("how", "source"), [("track", "estimated"), ("meter", "unknown")])
 def test_a_stream_that_is_open_when_the_program_ends(
     tmp_path: Path, server: Emulator, how: str, source: str

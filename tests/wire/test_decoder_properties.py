@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests._support.chat import Decoded, choice, decode, frame
@@ -106,6 +107,7 @@ def test_arbitrary_bytes_raise_nothing(reads: list[bytes]) -> None:
     decode(reads)
 
 
+@pytest.mark.slow
 @quick
 @given(bodies, st.lists(st.tuples(st.integers(0, 10_000), st.binary(max_size=3)), max_size=4))
 def test_mutated_bodies_raise_nothing_and_split_alike(

@@ -1,4 +1,4 @@
-"""The Azure OpenAI adapter: addresses, deployments and credentials. The wire is OpenAI's."""
+"""Who and where Azure OpenAI is, and with what credential; no second way to read its wire."""
 
 from ._adapter import AzureAdapter
 from ._profile import AzureProfile

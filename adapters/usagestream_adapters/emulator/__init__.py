@@ -1,4 +1,4 @@
-"""A local server that plays the chat-completions wire of OpenAI and of Azure OpenAI.
+"""A local server that plays both providers; no behaviour that nobody has seen of them.
 
     with Emulator() as server:
         client = OpenAI(base_url=server.openai_base_url, api_key="any")

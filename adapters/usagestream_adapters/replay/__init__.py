@@ -1,4 +1,4 @@
-"""Run a program, not only a test, on recorded exchanges: no network, no key, any fault you like.
+"""Programs, not only tests, on recorded exchanges, with any fault; no network and no key.
 
 `Recorder` records what goes through an HTTP client, with the boundaries and times of the reads.
 `Replay` answers from cassettes, whoever recorded them; `ReplayServer` does over HTTP, and the

@@ -1,4 +1,4 @@
-"""Usage of the openai SDK calls that a program already makes.
+"""Usage of the openai SDK calls that a program already makes; nothing that it sees is changed.
 
     client = track(OpenAI(), on_record=print)
 

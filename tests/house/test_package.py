@@ -1,0 +1,26 @@
+"""What an index is told of the package."""
+
+from __future__ import annotations
+
+import re
+from importlib.metadata import metadata
+
+
+def test_the_page_of_an_index_has_no_link_that_leads_nowhere() -> None:
+    """What stands beside the README in a repository is named there, not linked."""
+    page = metadata("usagestream")["Description"] or ""
+    links = re.findall(r"\]\(([^)]+)\)", page)
+    assert links
+    assert [link for link in links if not link.startswith("https://")] == []
+    assert "Start (`docs/start.md`)" in page
+
+
+def test_every_python_that_is_allowed_is_named() -> None:
+    """In the classifiers, from the lowest that `requires-python` allows."""
+    named = [
+        version
+        for classifier in metadata("usagestream").get_all("Classifier", [])
+        if (version := classifier.removeprefix("Programming Language :: Python :: 3.")).isdigit()
+    ]
+    assert named == [str(minor) for minor in range(11, 11 + len(named))]
+    assert metadata("usagestream")["Requires-Python"] == ">=3.11"
