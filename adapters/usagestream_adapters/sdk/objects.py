@@ -25,11 +25,11 @@ from typing import Any, Final, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic_core import CoreSchema, SchemaValidator, core_schema
 
-__all__ = ["Make", "chat_chunk", "is_plain", "make_chat_chunk", "make_response_event"]
+__all__ = ["Make", "chat_chunk", "make_chat_chunk", "make_response_event"]
 
 Make = Callable[[Any], Any]
-"""Makes the SDK's object of a decoded frame that `is_plain`. Where it raises, whatever it is, ask
-the SDK: it may take the frame all the same, or has its own word for what is wrong."""
+"""Makes the SDK's object of a decoded frame. Where it raises, whatever it is, ask the SDK: it may
+take the frame all the same, or has its own word for what is wrong."""
 
 _CONTROL: Final = frozenset({"_fields_set", "_BaseModel__cls"})
 """Keys that the SDK takes for arguments of its own, wherever they stand."""
@@ -76,19 +76,12 @@ def chat_chunk(frame: Mapping[str, Any]) -> Any:
     from openai.types.chat import ChatCompletionChunk
 
     make = make_chat_chunk()
-    if make is not None and is_plain(frame):
+    if make is not None:
         try:
             return make(frame)
         except Exception:  # noqa: BLE001, S110 - whatever it is, the SDK is asked
             pass
     return ChatCompletionChunk.construct(**frame)
-
-
-def is_plain(value: Any) -> bool:
-    """Whether the SDK reads all of a decoded frame as data, and nothing as arguments of its own."""
-    if isinstance(value, dict):
-        return _CONTROL.isdisjoint(value) and all(map(is_plain, value.values()))
-    return not isinstance(value, list) or all(map(is_plain, value))
 
 
 _TRIALS: Final[tuple[Any, ...]] = (
@@ -213,6 +206,8 @@ def _filled(cls: Any) -> Callable[[tuple[Any, Any, Any]], Any]:
         made = new(cls)
         values, extra, names = parts
         if extra:
+            if not _CONTROL.isdisjoint(extra):
+                raise _UnlikeTheSdkError("the SDK takes this for an argument")
             names -= extra.keys()  # which the SDK does not count among those that were set
         put(made, "__dict__", values)
         put(made, "__pydantic_private__", None)

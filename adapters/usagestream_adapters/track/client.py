@@ -19,6 +19,7 @@ from usagestream_core.errors import ConfigError
 from usagestream_core.estimates.estimate import CounterChoice, find_counter
 from usagestream_core.records.sinks import is_async
 
+from ._objects import make_objects
 from .calls import Tracker
 from .http import is_metered, metered
 
@@ -40,6 +41,7 @@ def track(
     on_record: Callable[[UsageRecord], object] | None = None,
     tags: Mapping[str, str] | None = None,
     token_counter: CounterChoice = "auto",  # noqa: S107 - not that kind of token
+    fast: bool = True,
 ) -> ClientT:
     """Give a client like this one whose calls are counted; the one given stays as it is.
 
@@ -51,6 +53,9 @@ def track(
 
     Streams ask for usage wherever it is accepted, and what the caller did not ask for is taken out
     again: objects and their order are those of an untracked client.
+
+    The objects of streams are the SDK's own in all that shows, made in a shorter way. `fast=False`
+    makes them as the SDK does, and so does what is not as known: an SDK, a client, a frame.
 
     What nobody reported is estimated with `token_counter`: by default the installed one, if there
     is one; `None` estimates nothing.
@@ -70,12 +75,17 @@ def track(
             "on_record of a sync client is an ordinary function; async clients await one"
         )
     tracker = Tracker(on_record, tags, find_counter(token_counter))
-    tracked: ClientT = _tracked(client, client.copy, tracker, {})
+    tracked: ClientT = _tracked(client, client.copy, tracker, {}, fast=fast)
     return tracked
 
 
 def _tracked(
-    client: Any, copy: Callable[..., Any], tracker: Tracker, options: dict[str, Any]
+    client: Any,
+    copy: Callable[..., Any],
+    tracker: Tracker,
+    options: dict[str, Any],
+    *,
+    fast: bool,
 ) -> Any:
     """Make a tracked copy. `copy` is the SDK's own; that of a tracked client is replaced."""
     # The one private name: the SDK shows its HTTP client nowhere, and a copy that is made without
@@ -92,10 +102,12 @@ def _tracked(
         return await tracker.acall(made, plain_request, cast_to, options, how)
 
     def copy_tracked(**options: Any) -> Any:
-        return _tracked(made, plain_copy, tracker, options)
+        return _tracked(made, plain_copy, tracker, options, fast=fast)
 
     made.request = arequest if inspect.iscoroutinefunction(plain_request) else request
     made.copy = made.with_options = copy_tracked
+    if fast:
+        make_objects(made)
     return made
 
 
