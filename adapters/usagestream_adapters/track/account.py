@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from usagestream_core.adapter import Decoder, Head, Target
 from usagestream_core.errors import (
@@ -29,8 +29,10 @@ from usagestream_core.streams.meter import Call, Meter
 from ..sdk.errors import translate
 from ..wire.document import ChatDocument, ResponsesDocument
 from ..wire.responses import ResponsesDecoder
+from ..wire.sse import SseDecoder
 from .body import body_of_kind, head_of, plain_bytes
 from .events import NULL_USAGE, EventSplitter, without_usage
+from .fed import Frame, FrameFed
 from .place import deployment_in, host, provider_of
 from .skim import SkimmingChatDecoder
 
@@ -126,6 +128,7 @@ class Account:
         self._document: list[bytes] = []
         self._unpack: Callable[[bytes], bytes] = bytes
         self._skim: Callable[[bytes], bool] | None = None
+        self._by_frames = False
         self.hides_usage = hides_usage
         """Whether the usage was asked for by us, and not by the caller."""
         self.settled = False
@@ -145,7 +148,7 @@ class Account:
         head = head_of(response)
         meter = self._begun(head.request_ids)
         decoder = _DECODERS[self._facts.api, self._facts.is_stream](head)
-        meter.opened(head, decoder)
+        meter.opened(head, FrameFed(decoder) if isinstance(decoder, SseDecoder) else decoder)
         if isinstance(decoder, SkimmingChatDecoder):
             self._skim = decoder.skim
         if not response.is_stream_consumed:
@@ -180,6 +183,8 @@ class Account:
 
         Gives what the caller is to get, or `None` where `pieces` has to be asked.
         """
+        if self._by_frames:
+            return data
         skim = self._skim
         if skim is None or self._splitter.held or not skim(data):
             return None
@@ -203,13 +208,39 @@ class Account:
                 if not self.settled:
                     self._note(event)
                 shown = without_usage(event) if self.hides_usage else event
-                if shown:
+                if shown and not self._by_frames:
                     yield shown
 
-    def _note(self, data: bytes) -> None:
+    def read_frames(self, *, yes: bool) -> None:
+        """From now on, who reads the body tells us what is in it; or does so no more.
+
+        It has the bytes as they come, gives them to `received`, takes the events out of
+        `next_event`, and says what it `took`. What is left at the end of the body is noted here.
+        """
+        self._by_frames = yes
+
+    def received(self, data: bytes) -> None:
+        """Take bytes as they come; what they complete waits in `next_event`."""
+        self._waiting += self._splitter.feed(data)
+
+    def next_event(self) -> bytes | None:
+        """The next whole event; `None` where none is waiting."""
+        return self._waiting.popleft() if self._waiting else None
+
+    def back(self, event: bytes) -> None:
+        """Put back what `next_event` gave: it was not taken."""
+        self._waiting.appendleft(event)
+
+    def took(self, event: bytes, frame: dict[str, Any] | None, kind: bytes | None) -> None:
+        """The caller is about to get this event; `frame` is its JSON, if it has any."""
+        if not self.settled:
+            self._note(event if frame is None else (frame, kind))
+
+    def _note(self, data: bytes | Frame) -> None:
         meter = self._meter
         assert meter is not None, "bytes without a response"
-        for chunk in meter.feed(data, time.monotonic()):
+        # The meter hands what it is fed to its decoder, which reads decoded events as well.
+        for chunk in meter.feed(cast("bytes", data), time.monotonic()):
             if chunk.finish_reason is not None:
                 self._finished.add(chunk.index)
         if meter.over:

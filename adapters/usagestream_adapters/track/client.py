@@ -19,6 +19,7 @@ from usagestream_core.errors import ConfigError
 from usagestream_core.estimates.estimate import CounterChoice, find_counter
 from usagestream_core.records.sinks import is_async
 
+from ._decoder import decode_once
 from ._objects import make_objects
 from .calls import Tracker
 from .http import is_metered, metered
@@ -108,6 +109,7 @@ def _tracked(
     made.copy = made.with_options = copy_tracked
     if fast:
         make_objects(made)
+        decode_once(made)
     return made
 
 

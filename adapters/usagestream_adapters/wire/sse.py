@@ -156,6 +156,13 @@ class SseDecoder:
             self._foreign_bytes += len(self._foreign[-1])
         return kind, b"\n".join(data)
 
+    def take(self, frame: dict[str, Any], kind: bytes | None) -> list[Chunk | Report]:
+        """Take an event that was decoded elsewhere, in place of its bytes."""
+        self._begun = self._is_sse = True
+        out: list[Chunk | Report] = []
+        self.frame(frame, kind, out)
+        return out
+
     def frame(self, frame: dict[str, Any], kind: bytes | None, out: list[Chunk | Report]) -> None:
         """Decode one event's JSON object; `kind` is the event's type, where it names one."""
         raise NotImplementedError
