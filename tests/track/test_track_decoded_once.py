@@ -106,6 +106,7 @@ QUICK = settings(
 @QUICK
 @given(st.lists(st.sampled_from(EVENTS), max_size=6), st.sampled_from([1, 7, 400, 10_000]))
 @example([EVENTS[0], EVENTS[7], EVENTS[4], EVENTS[0]], 10_000)
+@example([EVENTS[0], b"\xef\xbb\xbf", EVENTS[0]], 10_000)
 def test_any_body(asynchronous: bool, events: list[bytes], size: int) -> None:
     """Items and exceptions are those of a bare client; the record is that of the long way."""
     reads = cut(b"".join(events), size)

@@ -141,7 +141,7 @@ class SseDecoder:
         """Read an event line by line: its type, and its data joined by newlines."""
         kind = None
         data: list[bytes] = []
-        if not self._begun:
+        if not (self._begun or self._is_sse):
             lines[0] = lines[0].removeprefix(_BOM)
         self._begun = True
         for line in lines:
@@ -158,7 +158,7 @@ class SseDecoder:
 
     def take(self, frame: dict[str, Any], kind: bytes | None) -> list[Chunk | Report]:
         """Take an event that was decoded elsewhere, in place of its bytes."""
-        self._begun = self._is_sse = True
+        self._is_sse = True
         out: list[Chunk | Report] = []
         self.frame(frame, kind, out)
         return out
