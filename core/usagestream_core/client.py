@@ -11,6 +11,7 @@ from .profile import Profile
 from .profiles.providers import load_adapter_type
 from .profiles.resolve import resolve_profile
 from .records.sinks import Outbox, is_async
+from .records.tags import joined_tags
 from .records.totals import also_to_totals
 from .streams.limit import OutputLimit
 from .streams.meter import Call
@@ -97,7 +98,7 @@ class _BaseClient:
             target=target,
             model=model,
             api=api,
-            tags=dict(tags or {}),
+            tags=joined_tags(tags),
             secrets=getattr(self._adapter, "secrets", tuple),
             params=rest if api == "chat" else {**rest, "messages": as_messages(rest)},
         )

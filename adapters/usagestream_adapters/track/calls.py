@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from usagestream_core.records.sinks import Outbox
+from usagestream_core.records.tags import joined_tags
 from usagestream_core.records.totals import also_to_totals
 
 from ..sdk.addresses import secrets_in_address
@@ -55,6 +57,14 @@ class Tracker:
         self._counter = counter
         self._tags = dict(tags or {})
         self._asking = Asking()
+        self.hides_usage = True
+        """Whether what was not asked for is taken out of streams."""
+
+    def tagged(self, tags: Mapping[str, str]) -> Tracker:
+        """The same, with more tags."""
+        made = copy(self)
+        made._tags = {**self._tags, **tags}  # noqa: SLF001 - it is one of these
+        return made
 
     def call(
         self,
@@ -112,7 +122,7 @@ class Tracker:
             model=str(body.get("model") or ""),
             body=body,
             secrets=_secrets_of(client),
-            tags=self._tags,
+            tags=joined_tags(client=self._tags),
             is_azure=hasattr(client, "_azure_endpoint"),
         )
         place = find_place(client, options, facts.model)
@@ -120,7 +130,7 @@ class Tracker:
         account = Account(
             facts,
             also_to_totals(self._deliver),
-            hides_usage=asked is not None,
+            hides_usage=asked is not None and self.hides_usage,
             counter=self._counter,
         )
         return _Opening(options if asked is None else asked, account, place, asked is not None)

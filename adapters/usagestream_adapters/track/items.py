@@ -19,6 +19,7 @@ from usagestream_core.errors import StreamInterruptedError, StreamNotEndedError
 from usagestream_core.record import Outcome, UsageRecord
 from usagestream_core.records.shutdown import streams
 from usagestream_core.records.sinks import Outbox
+from usagestream_core.records.tags import joined_tags
 from usagestream_core.records.totals import also_to_totals
 from usagestream_core.streams.meter import Call, Meter
 from usagestream_core.usage import Usage
@@ -98,7 +99,7 @@ class _Items:
                 target=Target(endpoint=host(address) if address else "", deployment=deployment),
                 model=model or deployment or "",
                 api="responses" if urlsplit(address).path.endswith("/responses") else "chat",
-                tags=dict(tags or {}),
+                tags=joined_tags(tags),
             )
         )
         self._meter.start(time.monotonic(), datetime.now(UTC))
