@@ -34,6 +34,11 @@ take the frame all the same, or has its own word for what is wrong."""
 _CONTROL: Final = frozenset({"_fields_set", "_BaseModel__cls"})
 """Keys that the SDK takes for arguments of its own, wherever they stand."""
 
+_SLOTS: Final = tuple(
+    vars(BaseModel)[f"__pydantic_{name}__"].__set__ for name in ("private", "extra", "fields_set")
+)
+"""What `object.__setattr__` finds by name each time, of every pydantic model."""
+
 logger = logging.getLogger("usagestream")
 
 
@@ -201,6 +206,7 @@ def _filled(cls: Any) -> Callable[[tuple[Any, Any, Any]], Any]:
     """
     new = cls.__new__
     put = object.__setattr__
+    private, extras, fields_set = _SLOTS
 
     def fill(parts: tuple[Any, Any, Any]) -> Any:
         made = new(cls)
@@ -210,9 +216,9 @@ def _filled(cls: Any) -> Callable[[tuple[Any, Any, Any]], Any]:
                 raise _UnlikeTheSdkError("the SDK takes this for an argument")
             names -= extra.keys()  # which the SDK does not count among those that were set
         put(made, "__dict__", values)
-        put(made, "__pydantic_private__", None)
-        put(made, "__pydantic_extra__", extra)
-        put(made, "__pydantic_fields_set__", names)
+        private(made, None)
+        extras(made, extra)
+        fields_set(made, names)
         return made
 
     return fill

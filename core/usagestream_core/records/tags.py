@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -42,11 +42,10 @@ def joined_tags(
 
     Raises `TypeError` for a value that is no string, which no record could hold.
     """
-    tags = {**(client or {}), **_tags.get()}
+    tags: dict[str, Any] = {**(client or {}), **_tags.get()}
     for some in each:
         tags.update(some or {})
-    given: Mapping[str, object] = tags
-    for name, value in given.items():
+    for name, value in tags.items():
         if not isinstance(value, str):
             raise TypeError(f"tags are strings; {name!r} is {value!r}")
     return tags
