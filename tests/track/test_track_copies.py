@@ -16,6 +16,7 @@ import pytest
 
 from usagestream import UsageRecord
 from usagestream_adapters.track import track
+from usagestream_adapters.track._copying import copied
 from usagestream_adapters.track.http import is_metered
 
 from .test_track_decoded_once import EVENTS, USAGE
@@ -85,20 +86,30 @@ def test_what_its_user_put_on_a_client() -> None:
         assert made._idempotency_header == "Idempotency-Key"
 
 
-@pytest.mark.skipif(
-    "_enforce_credentials" not in inspect.signature(openai.OpenAI.copy).parameters,
-    reason="this SDK cannot be told",
-)
 def test_credentials_in_the_headers_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client that was made without a key can be tracked without one."""
+    """A client that was made without a key can be tracked without one; early SDKs make none."""
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     client: Any = openai.OpenAI
+    can = "_enforce_credentials" in inspect.signature(client.copy).parameters
     bare = client(
         base_url="http://server.test/v1",
         default_headers={"Authorization": "Bearer k"},
-        _enforce_credentials=False,
+        **({"_enforce_credentials": False} if can else {"api_key": "k"}),
     )
     assert track(bare).with_options(max_retries=0).default_headers["Authorization"] == "Bearer k"
+
+
+def test_a_copy_function_of_an_early_sdk() -> None:
+    """It is not told of credentials, which it does not know."""
+    client = client_for([])
+    asked: list[dict[str, Any]] = []
+
+    def copy(*, base_url: str) -> Any:
+        asked.append({"base_url": base_url})
+        return client.copy(base_url=base_url)
+
+    assert str(copied(client, copy, {"base_url": "http://b.test"}).base_url) == "http://b.test"
+    assert asked == [{"base_url": "http://b.test"}]
 
 
 @pytest.mark.parametrize("name", ["copy", "with_options", "request"])
