@@ -16,7 +16,7 @@ import sys
 from functools import cache
 from typing import Any
 
-SHAPES = ("openai", "azure")
+SHAPES = ("openai", "azure", "responses")
 USAGE = {
     "prompt_tokens": 24,
     "completion_tokens": 2000,
@@ -66,12 +66,35 @@ def choice(shape: str, delta: dict[str, Any], finish: str | None = None) -> dict
 @cache
 def stream(shape: str, frames: int, group: int) -> tuple[bytes, ...]:
     """The writes of one response."""
+    if shape == "responses":
+        return _chunked(_responses(frames), group)
     words = (" tokens", " of", " a", " stream", ",", " one", " by", " one")
     events = [frame(shape, [choice(shape, {"role": "assistant", "content": ""})])]
     events += [frame(shape, [choice(shape, {"content": words[n % 8]})]) for n in range(frames)]
     events.append(frame(shape, [choice(shape, {}, "stop")]))
     events.append(frame(shape, [], usage=USAGE))
     events.append(b"data: [DONE]\n\n")
+    return _chunked(events, group)
+
+
+def _responses(frames: int) -> list[bytes]:
+    """The events of a response that is nothing but text."""
+    where = {"item_id": "msg_68e4", "output_index": 0, "content_index": 0}
+    delta = {"type": "response.output_text.delta", **where, "delta": " one", "logprobs": []}
+    usage = {"input_tokens": 24, "output_tokens": 2000, "total_tokens": 2024}
+    response = {"id": "resp_68e4", "object": "response", "model": "gpt-4o", "output": []}
+    ends = {"response": {**response, "status": "completed", "usage": usage}}
+    bodies = [
+        {**delta, "sequence_number": number, "obfuscation": "h7Qm"} for number in range(frames)
+    ]
+    bodies.append({"type": "response.completed", **ends, "sequence_number": frames})
+    return [
+        f"event: {each['type']}\ndata: {json.dumps(each, separators=(',', ':'))}\n\n".encode()
+        for each in bodies
+    ]
+
+
+def _chunked(events: list[bytes], group: int) -> tuple[bytes, ...]:
     groups = [b"".join(events[at : at + group]) for at in range(0, len(events), group)]
     return tuple(b"%x\r\n%s\r\n" % (len(data), data) for data in groups)
 

@@ -1,91 +1,82 @@
-"""What tracking costs: CPU per chunk of a tracked stream over a bare one, in one interleaved run.
+"""What a tracked client saves: CPU per chunk against the bare SDK, both taking turns.
 
     python -m benchmarks.track [rounds]
 
-No network: the SDK reads frames from memory, as both services write them.
+As `python -m benchmarks` does it: each in a process of its own, the server in another. The bare
+client asks for usage, the tracked one is asked for nothing, as most calls are made. Writes
+`docs/speed/track.json`, and the table of docs/track.md from it.
 """
 
 from __future__ import annotations
 
-import gc
-import importlib
-import itertools
-import statistics
+import json
 import sys
-import time
+from pathlib import Path
 from typing import Any
 
-import openai
+from .contestants import Field
 
-from usagestream_adapters.track import track
-
-http: Any = importlib.import_module("httpx2" if openai.__version__[0] >= "3" else "httpx")
-
-CHUNKS = 3_000
-SLICE = 50
-HEAD = (
-    '"id":"chatcmpl-AbCdEf0123456789","object":"chat.completion.chunk","created":1784728648,'
-    '"model":"gpt-5-2025-08-07","service_tier":"default","system_fingerprint":null'
+OUT = Path("docs/speed/track.json")
+PAGE = Path("docs/track.md")
+CASES = ("openai/2000/1", "openai/2000/8", "responses/2000/1")
+AIMS = (
+    ("sync", "tracked_sync", "sdk_sync", "openai/2000/1", 0.25),
+    ("sync, eight in each read", "tracked_sync", "sdk_sync", "openai/2000/8", 0.22),
+    ("async", "tracked_async", "sdk_async", "openai/2000/1", 0.25),
+    ("async over aiohttp", "tracked_aiohttp", "sdk_async", "openai/2000/1", 0.15),
+    ("the `stream()` helper", "trackedhelper_sync", "helper_sync", "openai/2000/1", 0.6),
+    ("Responses, text", "trackedresponses_sync", "responses_sync", "responses/2000/1", 0.25),
 )
+"""What is compared: who, against whom, at which case, and at most what part of it is aimed at."""
 
 
-def body(*, with_usage: bool) -> list[bytes]:
-    """Return the frames of a stream."""
-    null = ',"usage":null' if with_usage else ""
-    choice = '"choices":[{"index":0,"delta":%s,"finish_reason":%s}]'
-    choices = [choice % (f'{{"content":" word{i}"}}', "null") for i in range(CHUNKS)]
-    frames = [f'{HEAD},{text}{null},"obfuscation":"EeXxvZr"' for text in choices]
-    last = choice % ("{}", '"stop"')
-    frames.append(f"{HEAD},{last}{null}")
-    if with_usage:
-        usage = '{"prompt_tokens":13,"completion_tokens":3000,"total_tokens":3013}'
-        frames.append(f'{HEAD},"choices":[],"usage":{usage}')
-    return [*[f"data: {{{frame}}}\n\n".encode() for frame in frames], b"data: [DONE]\n\n"]
+def measure(rounds: int) -> dict[str, Any]:
+    """Let all take turns; give their medians in CPU microseconds per chunk."""
+    with Field() as field:
+        field.add(sys.executable, sorted({name for aim in AIMS for name in aim[1:3]}))
+        for case in CASES:
+            names = sorted({name for aim in AIMS if aim[3] == case for name in aim[1:3]})
+            field.measure([case], rounds, names)
+        return {
+            "versions": field.contestants["tracked_sync"].versions,
+            "rounds": rounds,
+            "cpu_us": {
+                f"{name} {case}": round(contestant.median(case), 2)
+                for name, contestant in field.contestants.items()
+                for case in contestant.cpu
+            },
+        }
 
 
-def make_client() -> openai.OpenAI:
-    """Make a bare client, answered as the services do: with usage if it was asked for."""
-    bodies = {asked: body(with_usage=asked) for asked in (False, True)}
-
-    def reply(request: Any) -> Any:
-        frames = bodies[b"include_usage" in request.content]
-        kind = {"content-type": "text/event-stream"}
-        return http.Response(200, headers=kind, content=iter(frames))
-
-    http_client = http.Client(transport=http.MockTransport(reply))
-    return openai.OpenAI(api_key="none", http_client=http_client)
-
-
-def measure(*clients: openai.OpenAI) -> list[float]:
-    """Read a stream of each, a few chunks of one and of the other in turn: CPU us for each chunk.
-
-    Other work on the machine then slows all alike.
-    """
-    streams = [
-        client.chat.completions.create(model="m", messages=[], stream=True) for client in clients
+def table(results: dict[str, Any]) -> str:
+    """The table of the page."""
+    lines = [
+        "| CPU µs per chunk | bare | tracked | part | aim, at most | |",
+        "|---|---|---|---|---|---|",
     ]
-    spent = [0.0] * len(streams)
-    gc.collect()
-    for _ in range(CHUNKS // SLICE):
-        for i, stream in enumerate(streams):
-            start = time.process_time()
-            for _ in itertools.islice(stream, SLICE):
-                pass
-            spent[i] += time.process_time() - start
-    for stream in streams:
-        stream.close()
-    return [seconds / CHUNKS * 1e6 for seconds in spent]
+    for what, ours, theirs, case, limit in AIMS:
+        mine, bare = (results["cpu_us"][f"{name} {case}"] for name in (ours, theirs))
+        word = "reached" if mine / bare <= limit else "**missed**"
+        lines.append(
+            f"| {what} | {bare:.1f} | {mine:.1f} | {mine / bare:.3f} | {limit:g} | {word} |"
+        )
+    return "\n".join(lines)
+
+
+def insert(page: str, results: dict[str, Any]) -> str:
+    """Give a page with its table as it was measured, between the comments that mark it."""
+    before, _, rest = page.partition("<!-- tracked -->")
+    after = rest.partition("<!-- /tracked -->")[2]
+    return f"{before}<!-- tracked -->\n{table(results)}\n<!-- /tracked -->{after}"
 
 
 def main(rounds: int) -> None:
-    """Print the medians, and the median of what each round gave."""
-    clients = make_client(), track(make_client())
-    results = [measure(*clients) for _ in range(rounds + 1)][1:]
-    bare, tracked = (statistics.median(side) for side in zip(*results, strict=True))
-    paired = statistics.median(after / before for before, after in results)
-    print(f"openai {openai.__version__}, median of {rounds} rounds of {CHUNKS} chunks")
-    print(f"bare {bare:.1f} us, tracked {tracked:.1f} us a chunk: {paired - 1:+.1%} CPU")
+    """Measure, print, and write."""
+    results = measure(rounds)
+    print(f"{results['versions']}, median of {rounds} rounds\n{table(results)}")
+    OUT.write_text(json.dumps(results, indent=1) + "\n")
+    PAGE.write_text(insert(PAGE.read_text("utf-8"), results), "utf-8")
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 7)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 9)

@@ -25,6 +25,8 @@ ASK: dict[str, Any] = {
     "stream": True,
     "stream_options": {"include_usage": True},
 }
+PLAIN: dict[str, Any] = {key: value for key, value in ASK.items() if key != "stream_options"}
+RESPOND: dict[str, Any] = {"model": MODEL, "input": QUESTION["content"], "stream": True}
 Stream = Callable[[], "tuple[int, float | None, str]"]
 AsyncStream = Callable[[], "Awaitable[tuple[int, float | None, str]]"]
 """Read one stream: chunks seen, the moment of the first, and the total tokens it reported."""
@@ -98,6 +100,61 @@ def ours_sync(base_url: str) -> Stream:
             for _ in stream:
                 first = first or time.perf_counter()
                 count += 1
+        return count, first, str(records.pop().usage.total_tokens)
+
+    return run
+
+
+def tracked_sync(base_url: str) -> Stream:
+    """`track(OpenAI())`, without asking for usage, as most calls are made."""
+    return _tracked(base_url, lambda client: client.chat.completions.create(**PLAIN))
+
+
+def trackedhelper_sync(base_url: str) -> Stream:
+    """The SDK's `stream()` helper of a tracked client."""
+    asked = {key: value for key, value in PLAIN.items() if key != "stream"}
+
+    def open_one(client: Any) -> Any:
+        with client.chat.completions.stream(**asked) as stream:
+            yield from stream
+
+    return _tracked(base_url, open_one)
+
+
+def responses_sync(base_url: str) -> Stream:
+    """The SDK's `responses.create(stream=True)`."""
+    import openai
+
+    client = openai.OpenAI(api_key="k", base_url=base_url)
+
+    def run() -> tuple[int, float | None, str]:
+        count, first = 0, None
+        for _ in client.responses.create(**RESPOND):
+            first = first or time.perf_counter()
+            count += 1
+        return count, first, ""
+
+    return run
+
+
+def trackedresponses_sync(base_url: str) -> Stream:
+    """The same of a tracked client."""
+    return _tracked(base_url, lambda client: client.responses.create(**RESPOND))
+
+
+def _tracked(base_url: str, open_one: Callable[[Any], Any]) -> Stream:
+    import openai
+
+    from usagestream import track
+
+    records: list[Any] = []
+    client = track(openai.OpenAI(api_key="k", base_url=base_url), on_record=records.append)
+
+    def run() -> tuple[int, float | None, str]:
+        count, first = 0, None
+        for _ in open_one(client):
+            first = first or time.perf_counter()
+            count += 1
         return count, first, str(records.pop().usage.total_tokens)
 
     return run
@@ -220,6 +277,37 @@ def _ours_async(base_url: str, http: str) -> AsyncStream:
             async for _ in stream:
                 first = first or time.perf_counter()
                 count += 1
+        return count, first, str(records.pop().usage.total_tokens)
+
+    return run
+
+
+def tracked_async(base_url: str) -> AsyncStream:
+    """`track(AsyncOpenAI())`."""
+    return _tracked_async(base_url, None)
+
+
+def tracked_aiohttp(base_url: str) -> AsyncStream:
+    """The same over the SDK's aiohttp transport."""
+    import openai
+
+    return _tracked_async(base_url, openai.DefaultAioHttpClient())
+
+
+def _tracked_async(base_url: str, http_client: Any) -> AsyncStream:
+    import openai
+
+    from usagestream import track
+
+    records: list[Any] = []
+    bare = openai.AsyncOpenAI(api_key="k", base_url=base_url, http_client=http_client)
+    client = track(bare, on_record=records.append)
+
+    async def run() -> tuple[int, float | None, str]:
+        count, first = 0, None
+        async for _ in await client.chat.completions.create(**PLAIN):
+            first = first or time.perf_counter()
+            count += 1
         return count, first, str(records.pop().usage.total_tokens)
 
     return run

@@ -53,6 +53,7 @@ from usagestream_core import (
     UsageTotal,
     exit_on_signals,
     track_usage,
+    usage_tags,
 )
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ __all__ = [  # noqa: RUF022 - in the order a reader needs them
     "track",
     "meter",
     "track_usage",
+    "usage_tags",
     "exit_on_signals",
     # who is asked, and with whose credentials
     "Profile",

@@ -32,6 +32,7 @@ from .profile import Profile
 from .record import Outcome, RecordedError, UsageRecord
 from .records.shutdown import exit_on_signals
 from .records.sinks import JsonLinesSink
+from .records.tags import usage_tags
 from .records.totals import UsageTotal, track_usage
 from .streams.protocols import AsyncUsageStream, UsageStream
 from .usage import Usage, UsageSource
@@ -77,4 +78,5 @@ __all__ = [
     "UsageTotal",
     "exit_on_signals",
     "track_usage",
+    "usage_tags",
 ]

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from openai.types.chat import ChatCompletionChunk
 
     from .usage import Usage
 
 __all__ = ["Chunk", "ToolCallDelta"]
+
+ENTRY_POINT_GROUP: Final = "usagestream.sdk_chunks"
+
+
+@cache
+def _sdk_maker() -> Callable[[Mapping[str, Any]], Any]:
+    """What makes the SDK's chunk of a frame: by an entry point, since core knows no SDK."""
+    from importlib.metadata import entry_points  # loaded where it is needed: it is slow
+
+    (entry,) = entry_points(group=ENTRY_POINT_GROUP, name="openai")
+    maker: Callable[[Mapping[str, Any]], Any] = entry.load()
+    return maker
 
 
 @dataclass(slots=True)
@@ -67,13 +81,12 @@ class Chunk:
         It holds the wire frame with this chunk's choice alone, since a frame with several choices
         makes several chunks. As everywhere, only the last chunk has `usage`.
         """
-        # By name: whoever does not ask for it needs no SDK, and core does not depend on one.
-        sdk = import_module("openai.types.chat").ChatCompletionChunk
         found: list[Any] = self.raw.get("choices") or []
         choices = [choice for choice in found if choice.get("index", 0) == self.index]
         frame = {"id": "", "created": 0, "model": "", "object": "chat.completion.chunk"}
-        made: ChatCompletionChunk = sdk.construct(
-            **{**frame, **self.raw, "choices": choices, "usage": self._sdk_usage()}
+        usage = self._sdk_usage()
+        made: ChatCompletionChunk = _sdk_maker()(
+            {**frame, **self.raw, "choices": choices, "usage": usage}
         )
         return made
 

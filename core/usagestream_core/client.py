@@ -11,8 +11,9 @@ from .profile import Profile
 from .profiles.providers import load_adapter_type
 from .profiles.resolve import resolve_profile
 from .records.outbox import FLUSH_TIMEOUT, Outbox, is_async
+from .records.tags import joined_tags
 from .streams.limit import OutputLimit
-from .streams.meter import Call, checked_tags
+from .streams.meter import Call
 from .streams.protocols import AsyncUsageStream, UsageStream
 from .streams.recovery import arecover, recover
 from .streams.shells import AsyncStream, SyncStream
@@ -84,7 +85,7 @@ class _BaseClient:
         if self._closed:
             raise ClientClosedError
         rest = dict(params)
-        tags = checked_tags(rest.pop("tags", None))
+        tags: Mapping[str, str] | None = rest.pop("tags", None)
         on_leave: OnLeave = rest.pop("on_leave", "close")
         drain_timeout: float | None = rest.pop("drain_timeout", None)
         limit: int | None = rest.pop("output_tokens_limit", None)
@@ -105,7 +106,7 @@ class _BaseClient:
             target=target,
             model=model,
             api=api,
-            tags=tags,
+            tags=joined_tags(tags),
             secrets=getattr(self._adapter, "secrets", tuple),
             params=rest if api == "chat" else {**rest, "messages": as_messages(rest)},
         )

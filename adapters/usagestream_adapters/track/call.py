@@ -24,9 +24,10 @@ from ..sdk.bodies import head_of
 from ..sdk.errors import translate
 from ..wire.document import ChatDocument, ResponsesDocument
 from ..wire.responses import ResponsesDecoder
-from ..wire.sse import MAX_EVENT_BYTES
+from ..wire.sse import MAX_EVENT_BYTES, SseDecoder
 from .body import body_of_kind, plain_bytes
 from .events import NULL_USAGE, EventSplitter, without_usage
+from .fed import Frame, FrameFed
 from .place import deployment_in, host, provider_of
 from .skim import SkimmingChatDecoder
 
@@ -118,6 +119,7 @@ class TrackedCall:
         self._document_bytes = 0
         self._unpack: Callable[[bytes], bytes] = bytes
         self._skim: Callable[[bytes], bool] | None = None
+        self._by_frames = False
         self.hides_usage = hides_usage
         """Whether the usage was asked for by us, and not by the caller."""
         self.usage_request: UsageRequest | None = usage_request
@@ -142,7 +144,8 @@ class TrackedCall:
         decoder = _DECODERS[self._facts.api, self._facts.is_stream](head)
         provider = self._facts.provider(head.request_ids)
         head = replace(head, usage_request=self.usage_request, reopenings=self.reopenings)
-        self._life.open(head, decoder, self._facts.call(provider))
+        reader = FrameFed(decoder) if isinstance(decoder, SseDecoder) else decoder
+        self._life.open(head, reader, self._facts.call(provider))
         if isinstance(decoder, SkimmingChatDecoder):
             self._skim = decoder.skim
         if not response.is_stream_consumed:
@@ -169,6 +172,8 @@ class TrackedCall:
 
         Gives what the caller is to get, or `None` where `pieces` has to be asked.
         """
+        if self._by_frames:
+            return data
         skim = self._skim
         if skim is None or not self._splitter.is_between or not skim(data):
             return None
@@ -198,7 +203,7 @@ class TrackedCall:
                 if self._life.owes_record:
                     self._note(event)
                 shown = without_usage(event) if self.hides_usage else event
-                if shown:
+                if shown and not self._by_frames:
                     yield shown
 
     def _passed_over(self, splitter: EventSplitter) -> Iterator[bytes]:
@@ -210,8 +215,43 @@ class TrackedCall:
             )
         yield from passed
 
-    def _note(self, data: bytes) -> None:
-        self._life.feed(data)
+    def read_frames(self, *, yes: bool) -> None:
+        """From now on, who reads the body tells us what is in it; or does so no more.
+
+        It has the bytes as they come, gives them to `received`, takes the events out of
+        `next_event`, and says what it `took`. What is left at the end of the body is noted here.
+        """
+        self._by_frames = yes
+
+    def received(self, data: bytes) -> None:
+        """Take bytes as they come; what they complete waits in `next_event`."""
+        self._waiting += self._splitter.feed(data)
+
+    @property
+    def passes_over(self) -> bool:
+        """An event was too long to be looked at: what there is of it is to be given on as bytes."""
+        return bool(self._splitter.passed)
+
+    @property
+    def owes_record(self) -> bool:
+        """Whether the call has no record yet."""
+        return self._life.owes_record
+
+    def next_event(self) -> bytes | None:
+        """The next whole event; `None` where none is waiting."""
+        return self._waiting.popleft() if self._waiting else None
+
+    def back(self, event: bytes) -> None:
+        """Put back what `next_event` gave: it was not taken."""
+        self._waiting.appendleft(event)
+
+    def took(self, event: bytes, frame: dict[str, Any] | None, kind: bytes | None) -> None:
+        """The caller is about to get this event; `frame` is its JSON, if it has any."""
+        if self._life.owes_record:
+            self._note(event if frame is None else (frame, kind))
+
+    def _note(self, data: bytes | Frame) -> None:
+        self._life.feed(data)  # which decodes bytes, and takes what was decoded as it is
         if self._life.meter.over:
             self._settle_end()
 

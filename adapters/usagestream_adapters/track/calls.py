@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from usagestream_core.records.outbox import Outbox
-from usagestream_core.streams.meter import checked_tags
+from usagestream_core.records.tags import joined_tags
 
 from ..sdk.addresses import secrets_in_address
 from ..sdk.plain_text import text_of
@@ -55,8 +56,16 @@ class Tracker:
     ) -> None:
         self.outbox = Outbox(on_record, timeout=flush_timeout)
         self._counter = counter
-        self._tags = checked_tags(tags)
+        self._tags = joined_tags(tags)
         self._asking = Asking()
+        self.hides_usage = True
+        """Whether what was not asked for is taken out of streams."""
+
+    def tagged(self, tags: Mapping[str, str]) -> Tracker:
+        """The same, with more tags."""
+        made = copy(self)
+        made._tags = {**self._tags, **tags}  # noqa: SLF001 - it is one of these
+        return made
 
     def call(
         self,
@@ -114,7 +123,7 @@ class Tracker:
             model=str(body.get("model") or ""),
             body=body,
             secrets=_secrets_of(client),
-            tags=self._tags,
+            tags=joined_tags(client=self._tags),
             is_azure=hasattr(client, "_azure_endpoint"),
         )
         place = find_place(client, options, facts.model)
@@ -122,7 +131,7 @@ class Tracker:
         call = TrackedCall(
             facts,
             self.outbox,
-            hides_usage=asking.options is not None,
+            hides_usage=asking.options is not None and self.hides_usage,
             usage_request=asking.usage_request,
             counter=self._counter,
         )

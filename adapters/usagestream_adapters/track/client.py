@@ -13,12 +13,17 @@ on the new client alone: neither the SDK's modules nor the caller's own client a
 from __future__ import annotations
 
 import inspect
+import warnings
+from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from usagestream_core.errors import ConfigError
 from usagestream_core.estimates.estimate import CounterChoice, find_counter
 from usagestream_core.records.outbox import FLUSH_TIMEOUT, is_async
 
+from ._copying import copied, overridden
+from ._decoder import decode_once
+from ._objects import make_objects
 from .calls import Tracker
 from .http import is_metered, metered
 
@@ -40,6 +45,8 @@ def track(
     on_record: Callable[[UsageRecord], object] | None = None,
     tags: Mapping[str, str] | None = None,
     token_counter: CounterChoice = "auto",  # noqa: S107 - not that kind of token
+    hide_usage: bool = True,
+    fast: bool = True,
     flush_timeout: float | None = FLUSH_TIMEOUT,
 ) -> ClientT:
     """Give a client like this one whose calls are counted; the one given stays as it is.
@@ -47,19 +54,25 @@ def track(
     `on_record` is called once for each call of chat completions or responses, streamed or not, with
     its `UsageRecord`; what it raises is logged and never reaches the call. For an async client it
     may be async: it runs in the background then, on asyncio. Other endpoints pass through. `tags`
-    are copied to each record. Copies made of the new client (`with_options`) are tracked like it.
+    are copied to each record; `usage_tags` adds to them, and so does the new client's
+    `with_tags(name="value")` for a copy. Copies made of it (`with_options`) are tracked like it.
     Both clients share their connections: closing one closes both, as with any copy the SDK makes.
     Closing the new one, and the end of the interpreter, also wait for `on_record`, for
     `flush_timeout` seconds; `None` waits for as long as it takes.
 
     Streams ask for usage wherever it is accepted, and what the caller did not ask for is taken out
-    again: objects and their order are those of an untracked client.
+    again: objects and their order are those of an untracked client. So is what a server would have
+    sent unasked in a chunk without choices, which looks the same: `hide_usage=False` shows both.
+
+    The objects of streams are the SDK's own in all that shows, made in a shorter way. `fast=False`
+    makes them as the SDK does, and so does what is not as known: an SDK, a client, a frame.
 
     What nobody reported is estimated with `token_counter`: by default the installed one, if there
     is one; `None` estimates nothing.
 
     Raises `ConfigError` for a client that is tracked already, whose calls would count twice, and
-    `TypeError` for what is no client of the SDK's, and an async `on_record` of a sync client.
+    `TypeError` for what is no client of the SDK's, and an async `on_record` of a sync client. Warns
+    of methods that were replaced on the instance, which the new client does not have.
     """
     if not hasattr(client, "_client"):
         raise TypeError(
@@ -72,30 +85,49 @@ def track(
         raise TypeError(
             "on_record of a sync client is an ordinary function; async clients await one"
         )
+    replaced = ", ".join(overridden(client))
+    if replaced:
+        warnings.warn(
+            f"{replaced} of this client was replaced, by instrumentation perhaps. That stays with "
+            "the client given: track it first, and instrument what track() gives.",
+            stacklevel=2,
+        )
     tracker = Tracker(on_record, tags, find_counter(token_counter), flush_timeout)
-    tracked: ClientT = _tracked(client, client.copy, tracker, {})
+    tracker.hides_usage = hide_usage
+    tracked: ClientT = _tracked(client, client.copy, tracker, {}, fast=fast)
     return tracked
 
 
 def _tracked(
-    client: Any, copy: Callable[..., Any], tracker: Tracker, options: dict[str, Any]
+    client: Any,
+    copy: Callable[..., Any],
+    tracker: Tracker,
+    options: dict[str, Any],
+    *,
+    fast: bool,
 ) -> Any:
     """Make a tracked copy. `copy` is the SDK's own; that of a tracked client is replaced."""
     # The one private name: the SDK shows its HTTP client nowhere, and a copy that is made without
     # one would get the same from here.
     inner = options.pop("http_client", None) or client._client  # noqa: SLF001
-    made = copy(http_client=metered(inner), **options)
-    _keep_azure_address(client, made, options)
+    made = copied(client, copy, {**options, "http_client": metered(inner)})
     plain_request, plain_copy, plain_close = made.request, made.copy, made.close
 
+    @wraps(plain_request)
     def request(cast_to: Any, options: Any, **how: Any) -> Any:
         return tracker.call(made, plain_request, cast_to, options, how)
 
+    @wraps(plain_request)
     async def arequest(cast_to: Any, options: Any, **how: Any) -> Any:
         return await tracker.acall(made, plain_request, cast_to, options, how)
 
+    @wraps(plain_copy)
     def copy_tracked(**options: Any) -> Any:
-        return _tracked(made, plain_copy, tracker, options)
+        return _tracked(made, plain_copy, tracker, options, fast=fast)
+
+    def with_tags(tags: Mapping[str, str] | None = None, /, **more: str) -> Any:
+        """Give a copy whose records have these tags too."""
+        return _tracked(made, plain_copy, tracker.tagged({**(tags or {}), **more}), {}, fast=fast)
 
     def close() -> None:
         tracker.outbox.wait()
@@ -109,13 +141,8 @@ def _tracked(
     made.request = arequest if is_async_client else request
     made.close = aclose if is_async_client else close
     made.copy = made.with_options = copy_tracked
+    made.with_tags = with_tags
+    if fast:
+        make_objects(made)
+        decode_once(made)
     return made
-
-
-def _keep_azure_address(client: Any, made: Any, options: Mapping[str, Any]) -> None:
-    """Early 2.x copies of an Azure client forget the address of what is in no deployment."""
-    if "base_url" in options:
-        return
-    for name in ("_azure_endpoint", "_azure_deployment"):
-        if getattr(client, name, None) is not None:
-            setattr(made, name, getattr(client, name))

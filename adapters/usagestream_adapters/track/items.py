@@ -17,8 +17,9 @@ from usagestream_core.adapter import Head, Target
 from usagestream_core.errors import StreamNotEndedError
 from usagestream_core.record import Outcome, UsageRecord, UsageRequest
 from usagestream_core.records.outbox import Outbox
+from usagestream_core.records.tags import joined_tags
 from usagestream_core.streams.lifecycle import Lifecycle
-from usagestream_core.streams.meter import Call, checked_tags
+from usagestream_core.streams.meter import Call
 from usagestream_core.usage import Usage
 
 from ..sdk.bodies import head_of
@@ -93,7 +94,7 @@ class _Items:
             model=model or str(asked.get("model") or deployment or ""),
             params={name: asked[name] for name in ("n",) if name in asked},
             api="responses" if urlsplit(address).path.endswith("/responses") else "chat",
-            tags=checked_tags(tags),
+            tags=joined_tags(tags),
         )
         self._life = Lifecycle(call, Outbox(on_record))
         self._life.ask(self)

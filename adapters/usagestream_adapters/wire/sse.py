@@ -147,7 +147,7 @@ class SseDecoder:
         """Read an event line by line: its type, and its data joined by newlines."""
         kind = None
         data: list[bytes] = []
-        if not self._begun:
+        if not (self._begun or self._is_sse):
             lines[0] = lines[0].removeprefix(_BOM)
         self._begun = True
         for line in lines:
@@ -161,6 +161,13 @@ class SseDecoder:
             self._foreign.append(b"\n".join(lines))
             self._foreign_bytes += len(self._foreign[-1])
         return kind, b"\n".join(data)
+
+    def take(self, frame: dict[str, Any], kind: bytes | None) -> list[Chunk | Report]:
+        """Take an event that was decoded elsewhere, in place of its bytes."""
+        self._is_sse = True
+        out: list[Chunk | Report] = []
+        self.frame(frame, kind, out)
+        return out
 
     def frame(self, frame: dict[str, Any], kind: bytes | None, out: list[Chunk | Report]) -> None:
         """Decode one event's JSON object; `kind` is the event's type, where it names one."""

@@ -30,23 +30,13 @@ if TYPE_CHECKING:
     from ..estimates.estimate import TokenCounter
     from ..record import Api
 
-__all__ = ["Call", "Meter", "checked_tags"]
+__all__ = ["Call", "Meter"]
 
 _ZEROS: Final = "usage is all zeros, and something was sent"
 _MOST_ANOMALIES: Final = 10
 """Anomalies that are kept: the first ones, and one more, the last."""
 _MOST_ANNOTATIONS: Final = 1_000
 """Frames without a chunk that are kept for the next one; of more, the last."""
-
-
-def checked_tags(tags: Mapping[Any, Any] | None) -> dict[str, str]:
-    """Copy tags. Raises `TypeError` for one that is no string, before anything is sent."""
-    for name, value in (tags or {}).items():
-        if not (isinstance(name, str) and isinstance(value, str)):
-            raise TypeError(
-                f"tags are strings, and {name!r}: {value!r} is not: give str(...) of it"
-            )
-    return dict(tags or {})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
