@@ -10,7 +10,9 @@ from .estimates.estimate import CounterChoice, as_messages, find_counter
 from .profile import Profile
 from .profiles.providers import load_adapter_type
 from .profiles.resolve import resolve_profile
+from .profiles.telemetry import configured_telemetry
 from .records.sinks import Outbox, is_async
+from .records.telemetry import beside, opened_by_us
 from .records.totals import also_to_totals
 from .streams.limit import OutputLimit
 from .streams.meter import Call
@@ -57,8 +59,9 @@ class _BaseClient:
             )
         elif http_client is not None:
             raise TypeError("give http_client to the adapter when you make it yourself")
-        self._adapter: Adapter = profile
-        self._outbox = Outbox(on_record)
+        telemetry = configured_telemetry()
+        self._adapter = opened_by_us(profile, on_record, *telemetry)
+        self._outbox = Outbox(beside(on_record, telemetry))
         self._counter = find_counter(token_counter)
 
     def __repr__(self) -> str:

@@ -75,7 +75,7 @@ class Facts:
             return self.body
         return {**self.body, "messages": as_messages(self.body)}
 
-    def call(self, provider: str) -> Call:
+    def call(self, provider: str, *, hides_usage: bool) -> Call:
         """The part of the record that is known, once it is known who answers."""
         model = self.model
         deployment = (deployment_in(self.base_url) or model) if provider == "azure" else None
@@ -85,6 +85,8 @@ class Facts:
             target=Target(endpoint=host(self.base_url), deployment=deployment),
             model=model or deployment or "",
             api=self.api,
+            streamed=self.is_stream,
+            usage_hidden=hides_usage,
             tags=self.tags,
             secrets=lambda: self.secrets,
             params=self.params,
@@ -158,7 +160,9 @@ class Account:
     def _begun(self, header_names: Mapping[str, str]) -> Meter:
         facts = self._facts
         provider = provider_of(facts.base_url, header_names, is_azure=facts.is_azure)
-        self._meter = meter = Meter(facts.call(provider), self._counter)
+        self._meter = meter = Meter(
+            facts.call(provider, hides_usage=self.hides_usage), self._counter
+        )
         meter.start(self._started, self._started_at)
         streams.add(self)
         return meter

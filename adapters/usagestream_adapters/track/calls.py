@@ -11,7 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from usagestream_core.profiles.telemetry import configured_telemetry
 from usagestream_core.records.sinks import Outbox
+from usagestream_core.records.telemetry import beside, to_tracked
 from usagestream_core.records.totals import also_to_totals
 
 from ..sdk.addresses import secrets_in_address
@@ -51,7 +53,9 @@ class Tracker:
         tags: Mapping[str, str] | None,
         counter: TokenCounter | None,
     ) -> None:
-        self._deliver = Outbox(on_record).put
+        own = None if on_record is None else to_tracked(on_record)
+        telemetry = [to_tracked(sink) for sink in configured_telemetry()]
+        self._deliver = Outbox(beside(own, telemetry)).put
         self._counter = counter
         self._tags = dict(tags or {})
         self._asking = Asking()

@@ -43,6 +43,9 @@ class Call:
     target: Target
     model: str
     api: Api = "chat"
+    streamed: bool = True
+    usage_hidden: bool = False
+    """The usage was asked for on our account, and the caller does not see it."""
     tags: Mapping[str, str] = field(default_factory=dict[str, str])
     params: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """The other parameters of the request: what an estimate of its input reads."""
@@ -200,6 +203,8 @@ class Meter:
         mask = Mask.of(self._call.secrets())
         return UsageRecord(
             api=self._call.api,
+            streamed=self._call.streamed,
+            usage_hidden=self._call.usage_hidden,
             provider=self._call.provider,
             profile=self._call.profile,
             endpoint=self._call.target.endpoint,
