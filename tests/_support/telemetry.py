@@ -23,8 +23,8 @@ class Told:
     def __init__(self) -> None:
         self.reader = InMemoryMetricReader()
         self.exporter = InMemorySpanExporter()
-        self.meters = MeterProvider([self.reader])
-        self.tracers = TracerProvider()
+        self.meters = MeterProvider([self.reader], shutdown_on_exit=False)
+        self.tracers = TracerProvider(shutdown_on_exit=False)
         self.tracers.add_span_processor(SimpleSpanProcessor(self.exporter))
 
     def sink(self, **options: Any) -> OpenTelemetrySink:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -265,3 +266,22 @@ def test_a_tracked_call(
     assert told.span.parent is not None
     assert caller.context is not None
     assert told.span.parent.span_id == caller.context.span_id
+
+
+def test_a_stream_that_ends_in_another_thread(told: Told, one_server: Emulator) -> None:
+    """The parent is the span it was asked for in, not the one that is open where it ends."""
+    one_server.script(Scenario(text=TEXT))
+    tracer = told.tracers.get_tracer("the program")
+    with Client(openai_profile(one_server), on_record=told.sink()) as client:
+        with tracer.start_as_current_span("the caller") as caller:
+            stream = client.stream(model="gpt-4o", messages=QUESTION)
+
+        def elsewhere() -> None:
+            with tracer.start_as_current_span("somebody else"):
+                stream.drain()
+
+        thread = threading.Thread(target=elsewhere)
+        thread.start()
+        thread.join()
+    assert told.span.parent is not None
+    assert told.span.parent.span_id == caller.get_span_context().span_id
