@@ -8,6 +8,7 @@ import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import openai
 import pytest
@@ -239,6 +240,37 @@ def test_a_sink_of_the_program_s_own_stands_for_the_configured_one(
         client.stream(**ASK).drain()
     assert len(own.records) == 1
     assert the_one().records == []
+
+
+def test_functions_are_not_of_one_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A configured function is called beside a function of the program's."""
+    told: list[UsageRecord] = []
+    records: list[UsageRecord] = []
+
+    def tell(record: UsageRecord) -> None:
+        told.append(record)
+
+    def keep(record: UsageRecord) -> None:
+        records.append(record)
+
+    monkeypatch.setattr(configured, "_sinks", {("heard", "[]"): tell})
+    monkeypatch.setenv("USAGESTREAM_TELEMETRY", "heard")
+    with Client(FakeAdapter(), on_record=keep) as client:
+        client.stream(**ASK).drain()
+    assert told == records
+    assert len(told) == 1
+
+
+def test_a_mock_is_a_sink_and_nothing_else(server: Emulator) -> None:
+    """A mock has every attribute, and is called with the record all the same."""
+    sink = Mock()
+    with Client(FakeAdapter(), on_record=sink) as client:
+        client.stream(**ASK).drain()
+    with openai.OpenAI(api_key="k", base_url=server.openai_base_url) as plain:
+        tracked = track(plain, on_record=sink)
+        message: Any = {"role": "user", "content": "Hi"}
+        tracked.chat.completions.create(model="gpt-4o", messages=[message])
+    assert sink.call_count == 2
 
 
 IMPORTS = """

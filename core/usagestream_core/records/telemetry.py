@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 from contextlib import AbstractContextManager, ExitStack
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast, runtime_checkable
+from functools import partial
+from types import BuiltinFunctionType, FunctionType, MethodType
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, cast
 
 from ..adapter import Retriever
 from .sinks import is_async
@@ -30,7 +32,10 @@ __all__ = ["Telemetry", "beside", "opened_by_us", "to_tracked"]
 logger = logging.getLogger("usagestream")
 
 
-@runtime_checkable
+_FUNCTIONS: Final = (FunctionType, MethodType, BuiltinFunctionType, partial)
+"""What has a type that says nothing of what it does."""
+
+
 class Telemetry(Protocol):
     """What a sink may be able to do beside taking records, if it is not the only one to report."""
 
@@ -52,7 +57,8 @@ def beside(
     Where the program has one of the same type, its own is the one. What the others raise is logged,
     and does not keep the record from the program's.
     """
-    others = [sink for sink in telemetry if type(sink) is not type(on_record)]
+    kind = type(on_record)
+    others = [sink for sink in telemetry if kind in _FUNCTIONS or type(sink) is not kind]
     if not others:
         return on_record
 
@@ -76,16 +82,21 @@ def beside(
 
 def to_tracked(sink: Callable[[UsageRecord], object]) -> Callable[[UsageRecord], object]:
     """What a tracked client is to hand its records to, instead of this sink."""
-    return sink.for_tracked() if isinstance(sink, Telemetry) else sink
+    return cast("Telemetry", sink).for_tracked() if _reports(sink) else sink
 
 
 def opened_by_us(adapter: Adapter, *sinks: Callable[[UsageRecord], object] | None) -> Adapter:
     """An adapter like this one, that opens streams with these sinks around it."""
-    around: list[Any] = [sink for sink in sinks if isinstance(sink, Telemetry)]
+    around = [cast("Telemetry", sink) for sink in sinks if _reports(sink)]
     if not around:
         return adapter
     kind = _RetrievingAround if isinstance(adapter, Retriever) else _Around
     return cast("Adapter", kind(adapter, around))
+
+
+def _reports(sink: object) -> bool:
+    """Whether this is `Telemetry`. Its class says so: a mock has every attribute."""
+    return hasattr(type(sink), "opening") and hasattr(type(sink), "for_tracked")
 
 
 class _Around:
