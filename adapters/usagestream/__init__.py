@@ -67,6 +67,8 @@ if TYPE_CHECKING:
         ReplayServer,
         faults,
     )
+    from usagestream_adapters.telemetry.log import LogSink
+    from usagestream_adapters.telemetry.otel import OpenTelemetrySink
     from usagestream_adapters.track import meter, track
 
     __version__: str
@@ -98,6 +100,8 @@ __all__ = [  # noqa: RUF022 - in the order a reader needs them
     "TokenCounter",
     # where records go
     "JsonLinesSink",
+    "OpenTelemetrySink",
+    "LogSink",
     # without a network
     "Emulator",
     "Scenario",
@@ -138,7 +142,9 @@ __all__ = [  # noqa: RUF022 - in the order a reader needs them
 _LATE = {
     "AzureProfile": "azure",
     "Emulator": "emulator",
+    "LogSink": "telemetry.log",
     "OpenAIProfile": "openai",
+    "OpenTelemetrySink": "telemetry.otel",
     "Recorder": "replay",
     "Scenario": "emulator",
     "faults": "replay",

@@ -10,8 +10,10 @@ from .estimates.estimate import CounterChoice, as_messages, find_counter
 from .profile import Profile
 from .profiles.providers import load_adapter_type
 from .profiles.resolve import resolve_profile
+from .profiles.telemetry import configured_telemetry
 from .records.outbox import FLUSH_TIMEOUT, Outbox, is_async
 from .records.tags import joined_tags
+from .records.telemetry import beside, opened_by_us
 from .streams.limit import OutputLimit
 from .streams.meter import Call
 from .streams.protocols import AsyncUsageStream, UsageStream
@@ -61,8 +63,9 @@ class _BaseClient:
             )
         elif http_client is not None:
             raise TypeError("give http_client to the adapter when you make it yourself")
-        self._adapter: Adapter = profile
-        self._outbox = Outbox(on_record, timeout=flush_timeout)
+        telemetry = configured_telemetry()
+        self._adapter = opened_by_us(profile, on_record, *telemetry)
+        self._outbox = Outbox(beside(on_record, telemetry), timeout=flush_timeout)
         self._counter = find_counter(token_counter)
         self._closed = False
         if warm and isinstance(profile, Warmable):

@@ -114,6 +114,10 @@ class UsageRecord(BaseModel, frozen=True, use_attribute_docstrings=True):
     reopenings: int = 0
     """How often the request was sent anew without what was refused: the option that asks for
     usage, or an expired token. The SDK's own retries are not counted."""
+    usage_hidden: bool = False
+    """Whether `track` asked for the usage, and took it out of what the caller got."""
+    streamed: bool | None = None
+    """Whether a stream was asked for; `None` in a record that was written before it was kept."""
     service_tier: str | None = None
     """The tier that served the request, which may differ from the one asked for."""
 

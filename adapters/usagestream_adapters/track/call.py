@@ -70,7 +70,7 @@ class Facts:
             return self.body
         return {**self.body, "messages": as_messages(self.body)}
 
-    def call(self, provider: str) -> Call:
+    def call(self, provider: str, *, hides_usage: bool) -> Call:
         """The part of the record that is known, once it is known who answers."""
         model = self.model
         deployment = (deployment_in(self.base_url) or model) if provider == "azure" else None
@@ -80,6 +80,8 @@ class Facts:
             target=Target(endpoint=host(self.base_url), deployment=deployment),
             model=model or deployment or "",
             api=self.api,
+            streamed=self.is_stream,
+            usage_hidden=hides_usage,
             tags=self.tags,
             secrets=lambda: self.secrets,
             params=self.params,
@@ -112,7 +114,9 @@ class TrackedCall:
         counter: TokenCounter | None,
     ) -> None:
         self._facts = facts
-        self._life = Lifecycle(facts.call(facts.provider()), outbox, counter)
+        self._life = Lifecycle(
+            facts.call(facts.provider(), hides_usage=hides_usage), outbox, counter
+        )
         self._splitter = EventSplitter()
         self._waiting: deque[bytes] = deque()
         self._document: list[bytes] = []
@@ -145,7 +149,7 @@ class TrackedCall:
         provider = self._facts.provider(head.request_ids)
         head = replace(head, usage_request=self.usage_request, reopenings=self.reopenings)
         reader = FrameFed(decoder) if isinstance(decoder, SseDecoder) else decoder
-        self._life.open(head, reader, self._facts.call(provider))
+        self._life.open(head, reader, self._call(provider))
         if isinstance(decoder, SkimmingChatDecoder):
             self._skim = decoder.skim
         if not response.is_stream_consumed:
@@ -153,6 +157,9 @@ class TrackedCall:
             return True
         self._look_at(response.content)
         return False
+
+    def _call(self, provider: str) -> Call:
+        return self._facts.call(provider, hides_usage=self.hides_usage)
 
     @property
     def is_stream(self) -> bool:
@@ -338,4 +345,4 @@ class TrackedCall:
         if isinstance(error, ProviderError):
             error.usage_request = self.usage_request
             error.reopenings = self.reopenings
-        self._life.refused(error, self._facts.call(provider))
+        self._life.refused(error, self._call(provider))

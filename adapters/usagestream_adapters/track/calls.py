@@ -12,8 +12,10 @@ from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from usagestream_core.profiles.telemetry import configured_telemetry
 from usagestream_core.records.outbox import Outbox
 from usagestream_core.records.tags import joined_tags
+from usagestream_core.records.telemetry import beside, to_tracked
 
 from ..sdk.addresses import secrets_in_address
 from ..sdk.plain_text import text_of
@@ -54,7 +56,9 @@ class Tracker:
         counter: TokenCounter | None,
         flush_timeout: float | None,
     ) -> None:
-        self.outbox = Outbox(on_record, timeout=flush_timeout)
+        own = None if on_record is None else to_tracked(on_record)
+        telemetry = [to_tracked(sink) for sink in configured_telemetry()]
+        self.outbox = Outbox(beside(own, telemetry), timeout=flush_timeout)
         self._counter = counter
         self._tags = joined_tags(tags)
         self._asking = Asking()

@@ -21,6 +21,7 @@ or found in the user's own configuration folder."""
 _TABLE: Final = re.compile(r"""\s*\[+((?:[^\]"']|"[^"]*"|'[^']*')*)\]""")
 _KEYS: Final = re.compile(r""""[^"]*"|'[^']*'|[\w-]+""")
 _PYPROJECT_TABLE: Final = ("tool", "usagestream")
+_SETTINGS: Final = ("default", "profiles", "telemetry")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +33,8 @@ class ProfileFile:
     """Where in the file our table is: nowhere special, or `tool.usagestream`."""
     default: str | None
     profiles: Mapping[str, Mapping[str, Any]]
+    telemetry: object = None
+    """What the file says of it; not checked yet."""
     text: str = field(repr=False)
     finding: Finding = "found"
 
@@ -173,8 +176,8 @@ def _checked(path: Path, text: str, prefix: tuple[str, ...], table: object) -> P
     else:
         wrong("must be a table.")
     for key in settings:
-        if key not in ("default", "profiles"):
-            known = suggestion(key, ["default", "profiles"])
+        if key not in _SETTINGS:
+            known = suggestion(key, list(_SETTINGS))
             wrong(f"is no setting of usagestream: {known}", key)
     profiles = settings.get("profiles", {})
     named: dict[str, Any] = {}
@@ -195,4 +198,11 @@ def _checked(path: Path, text: str, prefix: tuple[str, ...], table: object) -> P
         )
     if mistakes:
         raise ConfigError("\n".join(mistakes))
-    return ProfileFile(path=path, prefix=prefix, default=default, profiles=named, text=text)
+    return ProfileFile(
+        path=path,
+        prefix=prefix,
+        default=default,
+        profiles=named,
+        telemetry=settings.get("telemetry"),
+        text=text,
+    )

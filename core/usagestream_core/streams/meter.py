@@ -48,6 +48,9 @@ class Call:
     target: Target
     model: str
     api: Api = "chat"
+    streamed: bool = True
+    usage_hidden: bool = False
+    """The usage was asked for on our account, and the caller does not see it."""
     tags: Mapping[str, str] = field(default_factory=dict[str, str])
     params: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """The other parameters of the request: what an estimate of its input reads."""
@@ -265,6 +268,8 @@ class Meter:
         first = self._first_chunk
         return parts.record(
             api=call.api,
+            streamed=call.streamed,
+            usage_hidden=call.usage_hidden,
             provider=call.provider,
             profile=call.profile,
             endpoint=call.target.endpoint,
