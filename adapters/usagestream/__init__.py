@@ -1,4 +1,4 @@
-"""Stream chat completions from OpenAI and Azure OpenAI; know what each cost in tokens.
+"""Stream chat completions from OpenAI and Azure OpenAI; know what each used and cost.
 
 The door: every name that a program imports. What talks to the outside is loaded when it is first
 named, so that `from usagestream import Client` imports no adapter and no SDK. Who writes an adapter
@@ -21,17 +21,23 @@ from usagestream_core import (
     Client,
     ConfigError,
     ContentFilterError,
+    Cost,
+    CostTotal,
     DeploymentNotFoundError,
     EventTooLargeError,
     JsonLinesSink,
+    LongContext,
     NotAStreamError,
     NotFoundError,
     Outcome,
     PermissionDeniedError,
+    Price,
+    Pricer,
     Profile,
     ProviderError,
     ProviderUnavailableError,
     RateLimitError,
+    Rates,
     RecordedError,
     RecoveryError,
     StreamError,
@@ -48,7 +54,9 @@ from usagestream_core import (
     UsageStream,
     UsageStreamError,
     UsageTotal,
+    cost_of,
     exit_on_signals,
+    reprice,
     track_usage,
 )
 
@@ -56,6 +64,7 @@ if TYPE_CHECKING:
     from usagestream_adapters.azure import AzureProfile
     from usagestream_adapters.emulator import Emulator, Scenario, scenarios
     from usagestream_adapters.openai import OpenAIProfile
+    from usagestream_adapters.prices import PriceList
     from usagestream_adapters.replay import (
         Recorder,
         Replay,
@@ -91,6 +100,16 @@ __all__ = [  # noqa: RUF022 - in the order a reader needs them
     "Outcome",
     "UsageTotal",
     "TokenCounter",
+    # what it costs
+    "Cost",
+    "CostTotal",
+    "Price",
+    "Rates",
+    "LongContext",
+    "cost_of",
+    "Pricer",
+    "PriceList",
+    "reprice",
     # where records go
     "JsonLinesSink",
     # without a network
@@ -131,6 +150,7 @@ _LATE = {
     "AzureProfile": "azure",
     "Emulator": "emulator",
     "OpenAIProfile": "openai",
+    "PriceList": "prices",
     "Recorder": "replay",
     "Scenario": "emulator",
     "faults": "replay",

@@ -1,7 +1,8 @@
-"""Stream chat completions from OpenAI and Azure OpenAI; know what each cost in tokens."""
+"""Stream chat completions from OpenAI and Azure OpenAI; know what each used and cost."""
 
 from .chunk import Chunk, ToolCallDelta
 from .client import AsyncClient, Client
+from .cost import Cost, LongContext, Price, Rates, cost_of
 from .errors import (
     AuthenticationError,
     BadRequestError,
@@ -25,11 +26,12 @@ from .errors import (
     UsageStreamError,
 )
 from .estimates.estimate import TokenCounter
+from .pricing import Pricer, reprice
 from .profile import Profile
 from .record import Outcome, RecordedError, UsageRecord
 from .records.shutdown import exit_on_signals
 from .records.sinks import JsonLinesSink
-from .records.totals import UsageTotal, track_usage
+from .records.totals import CostTotal, UsageTotal, track_usage
 from .streams.protocols import AsyncUsageStream, UsageStream
 from .usage import Usage, UsageSource
 
@@ -42,17 +44,23 @@ __all__ = [
     "Client",
     "ConfigError",
     "ContentFilterError",
+    "Cost",
+    "CostTotal",
     "DeploymentNotFoundError",
     "EventTooLargeError",
     "JsonLinesSink",
+    "LongContext",
     "NotAStreamError",
     "NotFoundError",
     "Outcome",
     "PermissionDeniedError",
+    "Price",
+    "Pricer",
     "Profile",
     "ProviderError",
     "ProviderUnavailableError",
     "RateLimitError",
+    "Rates",
     "RecordedError",
     "RecoveryError",
     "StreamError",
@@ -69,6 +77,8 @@ __all__ = [
     "UsageStream",
     "UsageStreamError",
     "UsageTotal",
+    "cost_of",
     "exit_on_signals",
+    "reprice",
     "track_usage",
 ]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from .chunk import Chunk
+from .cost import Scope
 from .errors import StreamError
 from .profile import Profile
 from .record import Api, UsageRequest
@@ -53,6 +54,10 @@ class Target:
     deployment: str | None = None
     provider: str | None = None
     """Who answers there, where the address shows that it is not the adapter's own provider."""
+    scope: Scope | None = None
+    """What kind of deployment it is, where the profile says so."""
+    provisioned: bool = False
+    """Whether it is paid for by the hour."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +78,8 @@ class Head:
     """Whether usage was asked for; `None` where the adapter does not say."""
     reopenings: int = 0
     """How often the request was sent anew, changed, because the provider refused it."""
+    region: str | None = None
+    """Where the answer comes from, where a header says so."""
 
 
 class ByteStream(Protocol):

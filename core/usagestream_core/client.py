@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias
 from .adapter import Adapter, Request
 from .errors import ConfigError
 from .estimates.estimate import CounterChoice, as_messages, find_counter
+from .pricing import PricerChoice, costs_by, find_pricer
 from .profile import Profile
 from .profiles.providers import load_adapter_type
 from .profiles.resolve import resolve_profile
@@ -42,6 +43,7 @@ class _BaseClient:
         profile: Profile | str | Adapter | None,
         on_record: Callable[[UsageRecord], object] | None,
         token_counter: CounterChoice,
+        pricer: PricerChoice,
         http_client: Any,
     ) -> None:
         self._profile_name: str | None = None
@@ -60,6 +62,7 @@ class _BaseClient:
         self._adapter: Adapter = profile
         self._outbox = Outbox(on_record)
         self._counter = find_counter(token_counter)
+        self._costs = costs_by(find_pricer(pricer))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._profile_name or self._adapter.provider}>"
@@ -99,6 +102,7 @@ class _BaseClient:
             api=api,
             tags=dict(tags or {}),
             secrets=getattr(self._adapter, "secrets", tuple),
+            costs=self._costs,
             params=rest if api == "chat" else {**rest, "messages": as_messages(rest)},
         )
         terms = Terms(
@@ -140,10 +144,12 @@ class Client(_BaseClient):
     `on_record` is called once for each stream with its `UsageRecord`, in the order the streams
     ended and where they ended; what it raises is logged, counted in `sink_failures`, and never
     reaches the stream. `token_counter` estimates what no provider reported: `"auto"` takes the
-    installed one (`usagestream[estimate]`), `None` estimates nothing.
+    installed one (`usagestream[estimate]`), `None` estimates nothing. `pricer` gives records their
+    cost: `"auto"` takes the installed one (`usagestream[prices]`) and the price file, `None` none.
 
-    Raises `ConfigError` if the profile is incomplete. Nothing is sent before a stream is entered or
-    read. Use it as a context manager, or `close()` it, to let its connections go.
+    Raises `ConfigError` if the profile is incomplete, or a price file is wrong. Nothing is sent
+    before a stream is entered or read. Use it as a context manager, or `close()` it, to let its
+    connections go.
     """
 
     def __init__(
@@ -152,11 +158,12 @@ class Client(_BaseClient):
         *,
         on_record: Callable[[UsageRecord], object] | None = None,
         token_counter: CounterChoice = "auto",  # noqa: S107 - no secret
+        pricer: PricerChoice = "auto",
         http_client: Any = None,
     ) -> None:
         if is_async(on_record):
             raise TypeError("on_record of a Client is an ordinary function; AsyncClient awaits one")
-        super().__init__(profile, on_record, token_counter, http_client)
+        super().__init__(profile, on_record, token_counter, pricer, http_client)
 
     def stream(self, **params: Unpack[ChatParams]) -> UsageStream:
         """Ask for a streamed answer. Takes what `chat.completions.create` takes, minus `stream`.
@@ -183,7 +190,8 @@ class Client(_BaseClient):
         self, record: UsageRecord, *, cancel: bool = False, timeout: float = 0.0
     ) -> UsageRecord:
         """Give a record with the usage that the provider has now: see `UsageRecord.recover`."""
-        return recover(self._adapter, record, cancel=cancel, timeout=timeout)
+        costs = self._costs
+        return recover(self._adapter, record, cancel=cancel, timeout=timeout, costs=costs)
 
     def close(self) -> None:
         """Wait until every record is handed over, and close the connections kept open."""
@@ -215,9 +223,10 @@ class AsyncClient(_BaseClient):
         *,
         on_record: Callable[[UsageRecord], object | Awaitable[object]] | None = None,
         token_counter: CounterChoice = "auto",  # noqa: S107 - no secret
+        pricer: PricerChoice = "auto",
         http_client: Any = None,
     ) -> None:
-        super().__init__(profile, on_record, token_counter, http_client)
+        super().__init__(profile, on_record, token_counter, pricer, http_client)
         self._draining: set[asyncio.Task[None]] = set()
 
     def stream(self, **params: Unpack[ChatParams]) -> AsyncUsageStream:
@@ -242,7 +251,8 @@ class AsyncClient(_BaseClient):
         timeout: float = 0.0,  # noqa: ASYNC109 - polling, which no cancel scope does
     ) -> UsageRecord:
         """Give a record with the usage that the provider has now: see `UsageRecord.recover`."""
-        return await arecover(self._adapter, record, cancel=cancel, timeout=timeout)
+        costs = self._costs
+        return await arecover(self._adapter, record, cancel=cancel, timeout=timeout, costs=costs)
 
     async def close(self) -> None:
         """Wait for what is drained and handed over, and close the connections kept open."""

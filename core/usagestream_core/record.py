@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 from pydantic import BaseModel, Field
 
 from ._shown import shown
+from .cost import Cost, Scope
 from .usage import Usage
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class RecordedError(BaseModel, frozen=True):
 
 
 class UsageRecord(BaseModel, frozen=True):
-    """Who streamed what and when, how it ended, and what it cost in tokens.
+    """Who streamed what and when, how it ended, and what it cost, in tokens and in money.
 
     Frozen; `model_dump_json` and `model_validate_json` round-trip. Holds no key, no token and no
     text of the conversation. Times are aware datetimes in UTC; intervals between them were measured
@@ -111,6 +112,14 @@ class UsageRecord(BaseModel, frozen=True):
     usage, or an expired token. The SDK's own retries are not counted."""
     service_tier: str | None = None
     """The tier that served the request, which may differ from the one asked for."""
+    service_tier_asked: str | None = None
+    """The tier that the caller asked for; `None` where none was named."""
+    region: str | None = None
+    """Where Azure answered, as its header `x-ms-region` says: `East US 2` (WIRE §2.6)."""
+    scope: Scope | None = None
+    """What kind of deployment the profile says it is; `None` where it does not say."""
+    provisioned: bool = False
+    """Whether the profile says that the deployment is paid for by the hour."""
 
     outcome: Outcome
     finish_reasons: dict[int, str] = Field(default_factory=dict[int, str])
@@ -133,6 +142,13 @@ class UsageRecord(BaseModel, frozen=True):
     """The provider's own last usage object, untouched."""
     anomalies: tuple[str, ...] = ()
     """What the provider reported and cannot be true, so that it is not in `usage`."""
+    cost: Cost | None = None
+    """What it cost, at the price of the day it began. `None` where no price or no count is known,
+    and never 0 for that."""
+    earlier_costs: tuple[Cost, ...] = ()
+    """What `cost` was before it was worked out anew, the oldest first: see `reprice`."""
+    failed_parts: tuple[str, ...] = ()
+    """Parts of this record that could not be made, because what makes them raised: `cost`."""
     recovered: bool = False
     """Whether the provider was asked again after the stream had ended: see `recover`."""
     tags: dict[str, str] = Field(default_factory=dict[str, str])

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 
-from usagestream import AsyncClient, AsyncUsageStream, Chunk, Client, Usage, UsageRecord
+from usagestream import AsyncClient, AsyncUsageStream, Chunk, Client, Cost, Usage, UsageRecord
 from usagestream import UsageStream as _UsageStream
 
 from .sdk_http import Reply, client_of, streamed
@@ -26,6 +26,10 @@ class Blocking(_UsageStream):
     @property
     def usage(self) -> Usage:
         return self.inner.usage
+
+    @property
+    def cost(self) -> Cost | None:
+        return self.inner.cost
 
     @property
     def record(self) -> UsageRecord:

@@ -178,6 +178,7 @@ def _head(response: Any) -> Head:
         request_ids={name: headers[name] for name in REQUEST_ID_HEADERS if name in headers},
         response_model=headers.get("x-ms-served-model"),
         spillover=_spillover(headers),
+        region=headers.get("x-ms-region"),
     )
 
 

@@ -22,6 +22,7 @@ from usagestream_core.errors import (
     StreamTruncatedError,
 )
 from usagestream_core.estimates.estimate import TokenCounter, as_messages
+from usagestream_core.pricing import CostOf
 from usagestream_core.record import Api, Outcome, UsageRecord
 from usagestream_core.records.shutdown import streams
 from usagestream_core.streams.meter import Call, Meter
@@ -56,6 +57,7 @@ class Facts:
     """What must not show in a record."""
     tags: Mapping[str, str]
     is_azure: bool
+    costs: CostOf | None = None
 
     @property
     def is_stream(self) -> bool:
@@ -87,6 +89,7 @@ class Facts:
             api=self.api,
             tags=self.tags,
             secrets=lambda: self.secrets,
+            costs=self.costs,
             params=self.params,
         )
 

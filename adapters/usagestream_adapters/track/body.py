@@ -42,6 +42,7 @@ def head_of(response: Any) -> Head:
         content_type=headers.get("content-type"),
         request_ids={name: headers[name] for name in REQUEST_ID_HEADERS if name in headers},
         response_model=headers.get("x-ms-served-model"),
+        region=headers.get("x-ms-region"),
     )
 
 

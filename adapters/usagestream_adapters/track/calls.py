@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Generator
 
     from usagestream_core.estimates.estimate import TokenCounter
+    from usagestream_core.pricing import CostOf
     from usagestream_core.record import Api, UsageRecord
 
 __all__ = ["Tracker"]
@@ -50,9 +51,11 @@ class Tracker:
         on_record: Callable[[UsageRecord], object] | None,
         tags: Mapping[str, str] | None,
         counter: TokenCounter | None,
+        costs: CostOf | None = None,
     ) -> None:
         self._deliver = Outbox(on_record).put
         self._counter = counter
+        self._costs = costs
         self._tags = dict(tags or {})
         self._asking = Asking()
 
@@ -114,6 +117,7 @@ class Tracker:
             secrets=_secrets_of(client),
             tags=self._tags,
             is_azure=hasattr(client, "_azure_endpoint"),
+            costs=self._costs,
         )
         place = find_place(client, options, facts.model)
         asked = self._asking.with_usage(options, body, place) if api == "chat" else None

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from usagestream_core.errors import ConfigError
 from usagestream_core.estimates.estimate import CounterChoice, find_counter
+from usagestream_core.pricing import PricerChoice, costs_by, find_pricer
 from usagestream_core.records.sinks import is_async
 
 from .calls import Tracker
@@ -40,6 +41,7 @@ def track(
     on_record: Callable[[UsageRecord], object] | None = None,
     tags: Mapping[str, str] | None = None,
     token_counter: CounterChoice = "auto",  # noqa: S107 - not that kind of token
+    pricer: PricerChoice = "auto",
 ) -> ClientT:
     """Give a client like this one whose calls are counted; the one given stays as it is.
 
@@ -53,7 +55,7 @@ def track(
     again: objects and their order are those of an untracked client.
 
     What nobody reported is estimated with `token_counter`: by default the installed one, if there
-    is one; `None` estimates nothing.
+    is one; `None` estimates nothing. `pricer` gives records their cost, as for `Client`.
 
     Raises `ConfigError` for a client that is tracked already, whose calls would count twice, and
     `TypeError` for what is no client of the SDK's, and an async `on_record` of a sync client.
@@ -69,7 +71,8 @@ def track(
         raise TypeError(
             "on_record of a sync client is an ordinary function; async clients await one"
         )
-    tracker = Tracker(on_record, tags, find_counter(token_counter))
+    costs = costs_by(find_pricer(pricer))
+    tracker = Tracker(on_record, tags, find_counter(token_counter), costs)
     tracked: ClientT = _tracked(client, client.copy, tracker, {})
     return tracked
 

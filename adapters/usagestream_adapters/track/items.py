@@ -15,7 +15,9 @@ from typing import Any, Self, cast, overload
 from urllib.parse import urlsplit
 
 from usagestream_core.adapter import Head, Target
+from usagestream_core.cost import Cost
 from usagestream_core.errors import StreamInterruptedError, StreamNotEndedError
+from usagestream_core.pricing import PricerChoice, costs_by, find_pricer
 from usagestream_core.record import Outcome, UsageRecord
 from usagestream_core.records.shutdown import streams
 from usagestream_core.records.sinks import Outbox
@@ -38,6 +40,7 @@ def meter(
     model: str | None = None,
     on_record: Callable[[UsageRecord], object] | None = None,
     tags: Mapping[str, str] | None = None,
+    pricer: PricerChoice = "auto",
 ) -> MeteredItems: ...
 @overload
 def meter(
@@ -46,6 +49,7 @@ def meter(
     model: str | None = None,
     on_record: Callable[[UsageRecord], object] | None = None,
     tags: Mapping[str, str] | None = None,
+    pricer: PricerChoice = "auto",
 ) -> MeteredAsyncItems: ...
 def meter(
     stream: Iterable[Any] | AsyncIterable[Any],
@@ -53,6 +57,7 @@ def meter(
     model: str | None = None,
     on_record: Callable[[UsageRecord], object] | None = None,
     tags: Mapping[str, str] | None = None,
+    pricer: PricerChoice = "auto",
 ) -> MeteredItems | MeteredAsyncItems:
     """Pass a stream's items through as they are, and count what they say.
 
@@ -61,11 +66,12 @@ def meter(
     that was opened without `include_usage` has none to count, and its usage is unknown.
 
     `model` is the model that was asked for; if `None`, the one that the stream's own request or
-    its items name. `on_record` and `tags` are as for `track`.
+    its items name. `on_record`, `tags` and `pricer` are
+    as for `track`.
     """
     if isinstance(stream, AsyncIterable):
-        return MeteredAsyncItems(stream, model=model, on_record=on_record, tags=tags)
-    return MeteredItems(stream, model=model, on_record=on_record, tags=tags)
+        return MeteredAsyncItems(stream, model=model, on_record=on_record, tags=tags, pricer=pricer)
+    return MeteredItems(stream, model=model, on_record=on_record, tags=tags, pricer=pricer)
 
 
 class _Items:
@@ -78,6 +84,7 @@ class _Items:
         model: str | None,
         on_record: Callable[[UsageRecord], object] | None,
         tags: Mapping[str, str] | None,
+        pricer: PricerChoice,
     ) -> None:
         self._stream = stream
         self._deliver = also_to_totals(Outbox(on_record).put)
@@ -99,6 +106,7 @@ class _Items:
                 model=model or deployment or "",
                 api="responses" if urlsplit(address).path.endswith("/responses") else "chat",
                 tags=dict(tags or {}),
+                costs=costs_by(find_pricer(pricer)),
             )
         )
         self._meter.start(time.monotonic(), datetime.now(UTC))
@@ -109,6 +117,13 @@ class _Items:
     def usage(self) -> Usage:
         """What is known now; final once the stream has ended. Never `None`: see `Usage.source`."""
         return self._meter.usage if self._record is None else self._record.usage
+
+    @property
+    def cost(self) -> Cost | None:
+        """What the stream has cost; until it has ended, what is known of that, as an estimate."""
+        if self._record is not None:
+            return self._record.cost
+        return self._meter.cost_so_far(time.monotonic())
 
     @property
     def record(self) -> UsageRecord:

@@ -17,6 +17,7 @@ __all__ = ["ProfileFile", "find_file", "suggestion"]
 _TABLE: Final = re.compile(r"""\s*\[+((?:[^\]"']|"[^"]*"|'[^']*')*)\]""")
 _KEYS: Final = re.compile(r""""[^"]*"|'[^']*'|[\w-]+""")
 _PYPROJECT_TABLE: Final = ("tool", "usagestream")
+_SETTINGS: Final = ("default", "profiles", "prices")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +29,8 @@ class ProfileFile:
     """Where in the file our table is: nowhere special, or `tool.usagestream`."""
     default: str | None
     profiles: Mapping[str, Mapping[str, Any]]
+    prices: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """What it says of prices, not checked yet; empty where it says nothing."""
     text: str = field(repr=False)
 
     def place(self, *keys: str) -> str:
@@ -136,8 +139,8 @@ def _checked(path: Path, text: str, prefix: tuple[str, ...], table: object) -> P
         raise wrong("must be a table.")
     settings = cast("dict[str, Any]", table)
     for key in settings:
-        if key not in ("default", "profiles"):
-            known = suggestion(key, ["default", "profiles"])
+        if key not in _SETTINGS:
+            known = suggestion(key, list(_SETTINGS))
             raise wrong(f"is no setting of usagestream: {known}", key)
     profiles = settings.get("profiles", {})
     if not isinstance(profiles, dict):
@@ -153,4 +156,14 @@ def _checked(path: Path, text: str, prefix: tuple[str, ...], table: object) -> P
             f"{suggestion(str(default), list(named))}",
             "default",
         )
-    return ProfileFile(path=path, prefix=prefix, default=default, profiles=named, text=text)
+    prices = settings.get("prices", {})
+    if not isinstance(prices, dict):
+        raise wrong('must be a table: write [prices], and in it file = "...".', "prices")
+    return ProfileFile(
+        path=path,
+        prefix=prefix,
+        default=default,
+        profiles=named,
+        prices=cast("dict[str, Any]", prices),
+        text=text,
+    )

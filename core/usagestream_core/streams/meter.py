@@ -18,6 +18,7 @@ from ..errors import (
 )
 from ..estimates.estimate import estimate
 from ..masking import Mask
+from ..pricing import with_cost
 from ..record import Outcome, RecordedError, UsageRecord
 from ..usage import Usage, UsageSource
 
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from ..adapter import Decoder, Head, Report, Target
+    from ..cost import Cost
     from ..estimates.estimate import TokenCounter
+    from ..pricing import CostOf
     from ..record import Api
 
 __all__ = ["Call", "Meter"]
@@ -49,6 +52,8 @@ class Call:
 
     secrets: Callable[[], tuple[str, ...]] = tuple
     """What must not show in the record or in an error, asked for when there is one."""
+    costs: CostOf | None = None
+    """What gives the record its cost; `None` for none."""
 
     @property
     def choices(self) -> int:
@@ -198,7 +203,7 @@ class Meter:
         head = self._head
         first = self._first_chunk
         mask = Mask.of(self._call.secrets())
-        return UsageRecord(
+        record = UsageRecord(
             api=self._call.api,
             provider=self._call.provider,
             profile=self._call.profile,
@@ -210,6 +215,10 @@ class Meter:
             request_ids=mask.value(dict(_request_ids(head, error))),
             **_request_facts(head or error),
             service_tier=mask.value(self._service_tier),
+            service_tier_asked=mask.value(_tier_asked(self._call.params)),
+            region=mask.value(head.region) if head else None,
+            scope=self._call.target.scope,
+            provisioned=self._call.target.provisioned,
             outcome=outcome,
             finish_reasons=self._finish_reasons,
             error=None if error is None else _recorded(error, self._head, mask),
@@ -223,6 +232,19 @@ class Meter:
             anomalies=self._all_anomalies(),
             tags=dict(self._call.tags),
         )
+        return with_cost(record, self._call.costs)
+
+    def cost_so_far(self, now: float) -> Cost | None:
+        """What the stream cost until now: an estimate that it will exceed. `None` as on a record.
+
+        What was seen is counted anew each time this is asked.
+        """
+        if self._head is None or self._call.costs is None:
+            return None
+        cost = self.record(Outcome.CLOSED, now=now).cost
+        if cost is None:
+            return None
+        return cost.model_copy(update={"basis": UsageSource.ESTIMATED, "lower_bound": True})
 
     def _at(self, moment: float) -> datetime:
         return self._started_at + timedelta(seconds=moment - self._started)
@@ -333,6 +355,14 @@ def _writable(value: Any) -> Any:
     if isinstance(value, list):
         return [_writable(each) for each in value]  # pyright: ignore[reportUnknownVariableType]
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _tier_asked(params: Mapping[str, Any]) -> str | None:
+    """The service tier that a request names, in the SDK's parameter or beside it."""
+    extra = params.get("extra_body")
+    beside = cast("dict[str, Any]", extra) if isinstance(extra, dict) else {}
+    asked = beside.get("service_tier", params.get("service_tier"))
+    return asked if isinstance(asked, str) else None
 
 
 def _request_ids(head: Head | None, error: BaseException | None) -> Mapping[str, str]:

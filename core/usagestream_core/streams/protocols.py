@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
 
 from ..chunk import Chunk
+from ..cost import Cost
 from ..record import UsageRecord
 from ..usage import Usage
 
@@ -27,6 +28,16 @@ class UsageStream(Protocol):
     @property
     def usage(self) -> Usage:
         """What is known now; final once the stream has ended. Never `None`: see `Usage.source`."""
+        ...
+
+    @property
+    def cost(self) -> Cost | None:
+        """What the stream has cost: that of its record, once it has ended.
+
+        Until then an estimate of what it would cost to stop here, marked as one. It counts what was
+        written anew each time it is asked: not for every chunk of a long answer. `None` where no
+        price is known, or nothing can be counted.
+        """
         ...
 
     @property
@@ -82,6 +93,8 @@ class AsyncUsageStream(Protocol):
 
     @property
     def usage(self) -> Usage: ...
+    @property
+    def cost(self) -> Cost | None: ...
     @property
     def record(self) -> UsageRecord: ...
     def __aiter__(self) -> AsyncIterator[Chunk]: ...

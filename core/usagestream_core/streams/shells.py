@@ -100,7 +100,9 @@ class SyncStream(Account, UsageStream):
 
     def recover(self, *, cancel: bool = False, timeout: float = 0.0) -> UsageRecord:
         record = self._to_recover()
-        self._record = record = recover(self._adapter, record, cancel=cancel, timeout=timeout)
+        self._record = record = recover(
+            self._adapter, record, cancel=cancel, timeout=timeout, costs=self._costs
+        )
         return record
 
     def close(self) -> None:
@@ -242,7 +244,9 @@ class AsyncStream(Account, AsyncUsageStream):
         timeout: float = 0.0,  # noqa: ASYNC109 - polling, which no cancel scope does
     ) -> UsageRecord:
         record = self._to_recover()
-        record = await arecover(self._adapter, record, cancel=cancel, timeout=timeout)
+        record = await arecover(
+            self._adapter, record, cancel=cancel, timeout=timeout, costs=self._costs
+        )
         self._record = record
         return record
 

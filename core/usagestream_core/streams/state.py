@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from ..adapter import Adapter, Head, Request
     from ..chunk import Chunk
+    from ..cost import Cost
     from ..estimates.estimate import TokenCounter
     from ..usage import Usage
     from .limit import OutputLimit
@@ -75,6 +76,7 @@ class Account:
         self._request = request
         self._terms = terms
         self._limit = terms.limit
+        self._costs = call.costs
         self._meter = Meter(call, terms.counter)
         self._ready: list[Chunk] = []
         """Chunks to hand over, the next one last."""
@@ -87,6 +89,12 @@ class Account:
     @property
     def usage(self) -> Usage:
         return self._meter.usage if self._record is None else self._record.usage
+
+    @property
+    def cost(self) -> Cost | None:
+        if self._record is not None:
+            return self._record.cost
+        return self._meter.cost_so_far(time.monotonic())
 
     @property
     def record(self) -> UsageRecord:
