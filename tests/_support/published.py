@@ -143,8 +143,12 @@ CASES: list[Case] = [
     case("mostly cached", "gpt-4o-mini", of(1000, 200, cached=800), "0.00021", "0.15/0.075/0.60"),
     case("all cached", "gpt-4.1-2025-04-14", of(M, M, cached=M), "8.50", "cached 0.50, 8; OpenAI"),
     case("all cached, small", "gpt-5-mini", of(M, M, cached=M), "2.025", "0.025, 2; OpenAI, 2025"),
-    case("o4-mini cached", "o4-mini-2025-04-16", of(M, M, cached=M), "4.675", "0.275, 4.40; OpenAI"),
-    case("search, cached", "gpt-4o-search-preview", of(M, 0, cached=M), "1.25", "1.25; OpenAI, 2025"),
+    case(
+        "o4-mini cached", "o4-mini-2025-04-16", of(M, M, cached=M), "4.675", "0.275, 4.40; OpenAI"
+    ),
+    case(
+        "search, cached", "gpt-4o-search-preview", of(M, 0, cached=M), "1.25", "1.25; OpenAI, 2025"
+    ),
     case(
         "cached, where nothing is off",
         "gpt-5-pro",
@@ -230,9 +234,13 @@ CASES: list[Case] = [
         day="2025-06-01",
     ),
     case("luna before", "gpt-5.6-luna", of(M // 10, M // 10), "0.70", "1, 6", day="2026-07-20"),
-    case("luna after", "gpt-5.6-luna", of(M // 10, M // 10), "0.14", "0.20, 1.20", day="2026-08-01"),
+    case(
+        "luna after", "gpt-5.6-luna", of(M // 10, M // 10), "0.14", "0.20, 1.20", day="2026-08-01"
+    ),
     case("sol promoted", "gpt-5.6-sol", of(M // 10, M // 10), "2.40", "4, 20", day="2026-09-01"),
-    case("sol by its short name", "gpt-5.6", of(M // 10, M // 10), "2.40", "4, 20", day="2026-09-01"),
+    case(
+        "sol by its short name", "gpt-5.6", of(M // 10, M // 10), "2.40", "4, 20", day="2026-09-01"
+    ),
     case(
         "sol, past what was promised",
         "gpt-5.6-sol",

@@ -123,17 +123,24 @@ class World:
         http_client: Any = None,
         on_record: Callable[[UsageRecord], object] | None = None,
         tags: Mapping[str, str] | None = None,
+        token_counter: Any = None,
+        pricer: Any = "auto",
         **params: Any,
     ) -> _UsageStream:
         """A stream of a fresh client; its records are kept in `records`."""
         asked = params or ASK
-        sink = on_record or self.records.append
+        options: dict[str, Any] = {
+            "on_record": on_record or self.records.append,
+            "http_client": http_client,
+            "token_counter": token_counter,
+            "pricer": pricer,
+        }
         if self._runner is None:
-            client = Client(profile, on_record=sink, http_client=http_client, token_counter=None)
+            client = Client(profile, **options)
             self.kept(client)
             ask = client.responses.stream if "input" in asked else client.stream
             return ask(tags=tags, **asked)
-        other = AsyncClient(profile, on_record=sink, http_client=http_client, token_counter=None)
+        other = AsyncClient(profile, **options)
         self.kept(other)
         aask = other.responses.stream if "input" in asked else other.stream
         return Blocking(aask(tags=tags, **asked), self._runner)

@@ -151,6 +151,7 @@ class PriceList:
                 model=facts.answered or facts.asked,
                 tier="provisioned",
                 scope=facts.scope,
+                currency=self._currency,
                 rates=_NO_CHARGE,
             )
         listed, assumed = self._find(facts)
@@ -186,6 +187,10 @@ class PriceList:
                 )
                 return listed, tuple(filter(None, assumed))
         return None, ()
+
+    @property
+    def _currency(self) -> str:
+        return "USD" if self._file is None else self._file.currency
 
     def _source(self) -> str:
         assert self._file is not None, "an entry without a file"
@@ -233,7 +238,7 @@ class PriceList:
             scope=facts.scope,
             since=found.since,
             until=found.until,
-            currency="USD" if self._file is None else self._file.currency,
+            currency=self._currency,
             rates=found.rates,
             assumed=tuple(dict.fromkeys(assumed)),
         )
