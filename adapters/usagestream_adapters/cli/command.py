@@ -9,7 +9,9 @@ import click
 
 from .cassettes import cassettes
 from .check import check
+from .prices import prices
 from .profiles import profiles
+from .reprice import reprice
 from .serving import serve_until_interrupted
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ DEFAULT_MODEL = "gpt-4o-mini"
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="usagestream")
 def main() -> None:
-    """Stream chat completions from OpenAI and Azure OpenAI, and know what each cost in tokens."""
+    """Stream chat completions from OpenAI and Azure OpenAI; know what each used and cost."""
 
 
 @main.command()
@@ -60,7 +62,7 @@ def demo(as_json: bool) -> None:
         both = [record.model_dump(mode="json") for record in records.values()]
         click.echo(json.dumps({"agree": agree, "records": both}, indent=2))
     else:
-        _show_side_by_side(console, usages)
+        _show_side_by_side(console, records)
         style, verdict = ("green", "agree") if agree else ("red", "DIFFER")
         console.print(f"\nThe two usages [bold {style}]{verdict}[/].")
     raise SystemExit(0 if agree else 1)
@@ -125,7 +127,7 @@ def emulate(host: str, port: int) -> None:
     serve_until_interrupted(Emulator(host=host, port=port), host, port)
 
 
-for command in (profiles, check, cassettes):
+for command in (profiles, check, prices, reprice, cassettes):
     main.add_command(command)
 
 
@@ -177,19 +179,22 @@ def _show_chunks(console: Console, title: str, stream: UsageStream) -> None:
         console.print(f"  chunk {number}  text {chunk.text!r:<6} usage {usage}{finish}")
 
 
-def _show_side_by_side(console: Console, usages: dict[str, Usage]) -> None:
+def _show_side_by_side(console: Console, records: dict[str, UsageRecord]) -> None:
     from rich.table import Table
 
     from usagestream_core.usage import COUNT_FIELDS
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("")
-    for title in usages:
+    for title in records:
         table.add_column(title, justify="right")
     for name in ("source", *COUNT_FIELDS):
-        values = [getattr(usage, name) for usage in usages.values()]
+        values = [getattr(record.usage, name) for record in records.values()]
         if any(value is not None for value in values):
             table.add_row(name, *("-" if value is None else str(value) for value in values))
+    costs = [record.cost for record in records.values()]
+    if any(cost is not None for cost in costs):
+        table.add_row("cost", *("-" if cost is None else str(cost) for cost in costs))
     console.print()
     console.print(table)
 
@@ -203,4 +208,5 @@ def _counts(usage: Usage) -> str:
 
 def _summary(record: UsageRecord) -> str:
     who = f"{record.provider} {record.response_model or record.model}"
-    return f"{who}: {_counts(record.usage)}, {record.outcome}, {record.duration:.2f} s"
+    cost = "no price known" if record.cost is None else str(record.cost)
+    return f"{who}: {_counts(record.usage)}, {record.outcome}, {record.duration:.2f} s, {cost}"

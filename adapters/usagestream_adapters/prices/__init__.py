@@ -1,5 +1,5 @@
 """What tokens cost: the user's price file and a price list. The sum is the core's business."""
 
-from ._prices import PriceList, installed_pricer
+from ._prices import MISSING, PriceList, installed_pricer
 
-__all__ = ["PriceList", "installed_pricer"]
+__all__ = ["MISSING", "PriceList", "installed_pricer"]

@@ -15,7 +15,7 @@ from usagestream_core.errors import ConfigError
 
 from ._facts import Facts, facts_of
 from ._file import PriceFile, configured_prices, known_corrections, read_prices
-from ._list import Listed, current_list, each_rate, find_listed, list_version
+from ._list import Listed, current_list, each_rate, find_listed, list_version, listed_models
 from ._names import list_names, undated, uplift
 
 if TYPE_CHECKING:
@@ -110,11 +110,28 @@ class PriceList:
             current_list()
             _corrections()
 
+    def models(self, provider: str) -> list[str]:
+        """Names of what a provider sells or, for Azure, of what others make, as the list has them.
+
+        Whole prices of the file are among them, by the name they give.
+        """
+        own = () if self._file is None else self._file.entries
+        named = [each.model for each in own if each.model and each.is_whole]
+        listed = listed_models(current_list(), provider) if self._has_list else []
+        return list(dict.fromkeys([*named, *listed]))
+
     def price(self, record: UsageRecord) -> Price | None:
         """The price of the day the record began.
 
         `None` where none is known, which is logged once for each model.
         """
+        price = self.find(record)
+        if price is None:
+            self._say_unknown(record)
+        return price
+
+    def find(self, record: UsageRecord) -> Price | None:
+        """`price`, and nothing is logged."""
         facts = facts_of(record)
         if self._has_list and self._snapshot is not None and self._snapshot is not current_list():
             self._kept = {}
@@ -127,14 +144,12 @@ class PriceList:
             if len(self._kept) >= _MOST_KEPT:
                 self._kept = {}
             self._kept[facts] = price
-        if price is None:
-            self._say_unknown(facts)
         return price
 
-    def _say_unknown(self, facts: Facts) -> None:
-        name = (facts.provider, facts.answered or facts.asked)
+    def _say_unknown(self, record: UsageRecord) -> None:
+        name = (record.provider, record.response_model or record.model)
         with self._busy:
-            if name in self._named or facts.provider in _NO_BILL or len(self._named) >= _MOST_KEPT:
+            if name in self._named or name[0] in _NO_BILL or len(self._named) >= _MOST_KEPT:
                 return
             self._named.add(name)
         logger.warning(
