@@ -184,6 +184,7 @@ class Cost(BaseModel, frozen=True):
     - `global_deployment`: nobody said what kind of deployment it is
     - `zone_uplift`: the usual surcharge on the global price, for a data zone or a region
     - `asked_model`: the model as it was asked for, since the answer names none that is known
+    - `undated_model`: the model without its date, since the list has no such version
     - `promo_ended`: a promised price whose promise has run out
     - `rate:cache_read`, ...: no rate of this kind, so that of what it is part of
     - `cache_is_text`: which of the input was cached is not said

@@ -19,7 +19,7 @@ UsageStreamError
 │   └── NotAStreamError                a 200 whose body is not an event stream
 ├── UsageLimitExceededError          your own limit stopped the stream
 ├── StreamNotEndedError              its record was asked for too early
-└── RecoveryError                    what a stream cost cannot be had afterwards
+└── RecoveryError                    what a stream used cannot be had afterwards
 
 An exception of the SDK, of the HTTP client or of azure-core is always the `__cause__`.
 """
@@ -217,4 +217,4 @@ class StreamNotEndedError(UsageStreamError, AttributeError):
 
 
 class RecoveryError(UsageStreamError):
-    """What a stream cost cannot be had afterwards; the message says why. Nothing has changed."""
+    """What a stream used cannot be had afterwards; the message says why. Nothing has changed."""

@@ -338,6 +338,21 @@ def test_prices_stand_in_the_profile_file(folder: Path) -> None:
     assert found.price.source.startswith("file:pyproject.toml#")
 
 
+def test_the_example_of_the_docs_is_taken(folder: Path) -> None:
+    """As it stands: an agreement, a currency and a provisioned deployment."""
+    page = (Path(__file__).parents[2] / "docs" / "costs.md").read_text("utf-8")
+    (folder / "usagestream.toml").write_text(page.partition("```toml\n")[2].partition("```")[0])
+    zone = record("gpt-5.4-mini", provider="azure", scope="data-zone", region="Sweden Central")
+    found = configured(zone)
+    assert found is not None
+    # 500,000 at 0.76, 500,000 at 0.076, 100,000 at 4.55
+    assert str(found) == "0.873 EUR"
+    found = configured(record())
+    assert found is not None
+    # 500,000 at 2.50, 500,000 at 1.25, 100,000 at 10; 0.92 EUR for a dollar, 7 % off
+    assert str(found) == "2.45985 EUR"
+
+
 def test_prices_stand_in_a_file_that_it_names(folder: Path) -> None:
     """Relative to the profile file."""
     (folder / "conf").mkdir()

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from genai_prices import data_snapshot
 
-from usagestream import ConfigError, Cost, Outcome, PriceList, Usage, UsageRecord, cost_of
-from usagestream_adapters.prices import _prices, installed_pricer
+from usagestream import ConfigError, Cost, Outcome, PriceList, Rates, Usage, UsageRecord, cost_of
+from usagestream_adapters.prices import _list, _prices, installed_pricer
 from usagestream_core.pricing import costs_by
 
 from tests._support.published import CASES, Case
@@ -192,6 +192,27 @@ def test_a_time_without_a_zone_is_utc(prices: PriceList) -> None:
     price = prices.price(naive)
     assert price is not None
     assert price.rates.input == 10
+
+
+def test_rates_that_stayed_are_not_scaled() -> None:
+    """A tier in the proportion of two standard prices, kind by kind."""
+    one, half = Rates(input=Decimal(4), output=Decimal(8)), Rates(input=Decimal(2))
+    now, then = Rates(input=Decimal(3), output=Decimal(8)), Rates(input=Decimal(6))
+    assert _list._scaled(half, now, then) == Rates(input=Decimal(1))
+    assert _list._scaled(one, now, then) == Rates(input=Decimal(2), output=Decimal(8))
+    same = now.model_copy(update={"input": Decimal(6)})
+    assert _list._scaled(one, now, same) == Rates(input=Decimal(2), output=Decimal(8))
+
+
+def test_a_maker_that_is_not_on_the_list_is_left_out() -> None:
+    """A list put in place by the program may have Azure alone."""
+    azure = next(each for each in data_snapshot.get_snapshot().providers if each.id == "azure")
+    data_snapshot.set_custom_snapshot(data_snapshot.DataSnapshot([azure], from_auto_update=False))
+    try:
+        assert PriceList().price(record("gpt-4o", provider="azure")) is None
+        assert PriceList().price(record("o3", provider="azure")) is not None
+    finally:
+        data_snapshot.set_custom_snapshot(None)
 
 
 def test_a_list_put_in_place_by_the_program_is_used() -> None:

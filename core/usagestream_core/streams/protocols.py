@@ -16,7 +16,7 @@ __all__ = ["AsyncUsageStream", "UsageStream"]
 
 @runtime_checkable
 class UsageStream(Protocol):
-    """A streamed answer that ends with what it cost.
+    """A streamed answer that ends with what it used, and what that cost.
 
     The request is sent on entering the `with` block, or on the first chunk. Read to the end, the
     last chunk, and only it, has `usage`. However the stream ends, it leaves exactly one `record`.

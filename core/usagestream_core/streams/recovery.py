@@ -1,4 +1,4 @@
-"""Asking afterwards what a stream cost, where the provider has kept the answer."""
+"""Asking afterwards what a stream used, where the provider has kept the answer."""
 
 from __future__ import annotations
 
