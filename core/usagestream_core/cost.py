@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Context, Decimal
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias
 
 from pydantic import (
     BaseModel,
@@ -79,6 +79,14 @@ Rate: TypeAlias = Annotated[_Exact, Field(ge=0, allow_inf_nan=False)]
 """Money for a million tokens."""
 
 
+class LongContext(NamedTuple):
+    """The rates of requests whose input is longer than so many tokens."""
+
+    above: Annotated[int, Field(gt=0)]
+    """Input tokens, cached ones counted; a request of exactly so many is not long."""
+    rates: Rates
+
+
 class Rates(BaseModel, frozen=True):
     """Prices for a million tokens of each kind. `None` means that the list names none.
 
@@ -114,14 +122,7 @@ class Rates(BaseModel, frozen=True):
         return {name: rate for name, rate in dump(self).items() if rate is not None}
 
 
-class LongContext(BaseModel, frozen=True):
-    """The rates of requests whose input is longer than so many tokens."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    above: int = Field(gt=0)
-    """Input tokens, cached ones counted; a request of exactly so many is not long."""
-    rates: Rates
+Rates.model_rebuild()
 
 
 class Price(BaseModel, frozen=True):

@@ -222,6 +222,10 @@ def test_a_long_input_makes_the_whole_request_dear() -> None:
     assert cost(rates, **at).total == Decimal("0.00416")
     assert cost(rates, **past).total == Decimal("0.008248")
     assert cost(rates, **past, cache_read_tokens=1001).assumed == ("rate:cache_read",)
+    pair = Rates.model_validate({"input": 4, "output": 16, "long_context": (1000, long.rates)})
+    assert pair.long_context == long
+    with pytest.raises(ValidationError):
+        Rates.model_validate({"long_context": (0, long.rates)})
 
 
 @pytest.mark.parametrize(

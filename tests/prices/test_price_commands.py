@@ -12,7 +12,8 @@ from click.testing import CliRunner, Result
 
 from usagestream import JsonLinesSink, Outcome, Usage, UsageRecord, UsageSource
 from usagestream_adapters.cli import check as check_module
-from usagestream_adapters.cli import main, prices as prices_module
+from usagestream_adapters.cli import main
+from usagestream_adapters.cli import prices as prices_module
 from usagestream_adapters.emulator import Emulator
 from usagestream_adapters.prices import _prices
 

@@ -11,12 +11,11 @@ from typing import Any
 
 import pytest
 from genai_prices import data_snapshot
+from tests._support.published import CASES, Case
 
 from usagestream import ConfigError, Cost, Outcome, PriceList, Rates, Usage, UsageRecord, cost_of
 from usagestream_adapters.prices import _list, _prices, installed_pricer
 from usagestream_core.pricing import costs_by
-
-from tests._support.published import CASES, Case
 
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
 
@@ -145,6 +144,14 @@ def test_who_makes_a_model_that_azure_sells(prices: PriceList) -> None:
     found = cost(prices, record("m", provider="azure", response_model="grok-4-1-fast-reasoning"))
     assert found is not None
     assert found.assumed == ("x-ai_list", "global_deployment")
+
+
+def test_a_gateways_prefix_is_no_part_of_the_name(prices: PriceList) -> None:
+    """`openai/gpt-4o` at somebody's address, and `azure/` before what Azure calls a model."""
+    for model in ("openai/gpt-4o", "azure/gpt-4o-2024-11-20"):
+        found = cost(prices, record(model, endpoint="gateway.example"))
+        assert found is not None
+        assert (found.total, found.assumed) == (Decimal("1.25"), ("openai_list",))
 
 
 def test_what_was_asked_for_stands_in_for_what_nobody_knows(prices: PriceList) -> None:

@@ -12,8 +12,8 @@ from typing import Any
 import openai
 import pytest
 from pydantic import SecretStr
-
 from tests._support.worlds import World, make_world
+
 from usagestream import (
     AzureProfile,
     Client,

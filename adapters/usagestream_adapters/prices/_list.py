@@ -221,7 +221,7 @@ def _rates(price: ModelPrice) -> Rates:
         return _with_long_life(base)
     above = min(starts)
     long = {name: _past(value, above) for name, value in values.items()}
-    return _with_long_life({**base, "long_context": {"above": above, "rates": _known(long)}})
+    return _with_long_life({**base, "long_context": (above, _known(long))})
 
 
 def _past(value: Any, tokens: int) -> Decimal | None:

@@ -13,6 +13,8 @@ __all__ = ["is_version_of", "list_names", "region_name", "undated", "uplift"]
 _DATE: Final = re.compile(r"-20\d{2}-\d{2}-\d{2}$")
 _COMPACT_DATE: Final = re.compile(r"-(20\d{2})(\d{2})(\d{2})(?=$|:)")
 _VERSION: Final = re.compile(r"(-preview)?(-\d{4}-\d{2}-\d{2}|-\d{8}|-\d{4}|-latest)?")
+_PREFIXES: Final = ("openai/", "azure/")
+"""What gateways to several providers put before a name."""
 _AZURE_FINE_TUNED: Final = re.compile(r"^(?P<base>.+)\.ft-[^.]*$")
 
 _REGIONAL_FROM_THE_START: Final = re.compile(r"gpt-(3\.5|35|4)(-|$)")
@@ -34,7 +36,7 @@ def list_names(model: str) -> tuple[str, ...]:
     writes `ft:` before the base, and the organisation behind it.
     """
     name = model.lower().strip()
-    names = [name]
+    names = [name, *(name.removeprefix(maker) for maker in _PREFIXES if name.startswith(maker))]
     found = _AZURE_FINE_TUNED.match(name)
     if found:
         names.append(f"ft:{found['base']}")
