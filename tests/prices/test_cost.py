@@ -42,7 +42,7 @@ def price(rates: Rates = FULL, **more: Any) -> Price:
     return Price(source="test", model="m", rates=rates, **more)
 
 
-def cost(rates: Rates = FULL, **counts: Any) -> Cost:
+def cost(rates: Rates = FULL, /, **counts: Any) -> Cost:
     """What these counts cost; they were reported unless they say otherwise."""
     usage = Usage.model_validate({"source": UsageSource.REPORTED, **counts})
     found = cost_of(usage, price(rates))
@@ -327,7 +327,9 @@ def usages(draw: st.DrawFn) -> Usage:
 def rates(draw: st.DrawFn, *, long: bool = True) -> Rates:
     """Any rates, of which any but the two of text may be unknown."""
     maybe = st.none() | RATE
-    base = {name: draw(maybe) for name in Rates.model_fields if name != "long_context"}
+    base: dict[str, Any] = {
+        name: draw(maybe) for name in Rates.model_fields if name != "long_context"
+    }
     base |= {"input": draw(RATE), "output": draw(RATE)}
     if long and draw(st.booleans()):
         inner = draw(rates(long=False))
@@ -425,5 +427,5 @@ def sane(rates: Rates) -> Rates:
         cache_read_image=cached,
         input_audio=text + (rates.input_audio or 0),
         input_image=text + (rates.input_image or 0),
-        output_audio=(rates.output or 0) + (rates.output_audio or 0),
+        output_audio=(rates.output or Decimal(0)) + (rates.output_audio or Decimal(0)),
     )

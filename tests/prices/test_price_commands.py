@@ -1,8 +1,11 @@
 """`usagestream prices` and `usagestream reprice`; what demo, chat and check say of money."""
 
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +18,6 @@ from usagestream_adapters.cli import check as check_module
 from usagestream_adapters.cli import main
 from usagestream_adapters.cli import prices as prices_module
 from usagestream_adapters.emulator import Emulator
-from usagestream_adapters.prices import _prices
 
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
 
@@ -146,9 +148,9 @@ def test_models_without_a_price_are_named(folder: Path) -> None:
     assert fine.stderr == "None of 1 records without a price.\n"
 
 
-def test_no_list_and_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_list_and_no_file(without_list: Callable[[], None]) -> None:
     """A sentence that names the extra."""
-    monkeypatch.setattr(_prices, "find_spec", lambda _: None)
+    without_list()
     shown = run("prices", "gpt-4o")
     assert shown.exit_code == 1
     assert 'pip install "usagestream[prices]"' in shown.output
@@ -224,7 +226,7 @@ def test_chat_says_what_it_cost(environment: Emulator) -> None:
     assert unknown.stderr.endswith(" s, no price known\n")
 
 
-def test_check_says_what_it_cost(environment: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_says_what_it_cost(environment: Emulator, without_list: Callable[[], None]) -> None:
     """By which list, and what that assumes; that a price is missing is no fault of a profile."""
     shown = run("check", "openai")
     assert shown.exit_code == 0
@@ -233,7 +235,7 @@ def test_check_says_what_it_cost(environment: Emulator, monkeypatch: pytest.Monk
     unknown = run("check", "openai", "--model", "gpt-4o-fantasy")
     assert unknown.exit_code == 0
     assert "cost not known: no price of this model, or no count of it" in unknown.output
-    monkeypatch.setattr(_prices, "find_spec", lambda _: None)
+    without_list()
     without = run("check", "openai")
     assert without.exit_code == 0
     assert 'cost not known: There is no price list here: pip install "usagestream[prices]"' in (
@@ -252,8 +254,8 @@ def test_an_own_list_has_no_assumption() -> None:
     assert prices_module.price_list(None) is not None
 
 
-def test_the_demo_shows_costs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_demo_shows_costs(without_list: Callable[[], None]) -> None:
     """Of both; without a list there is no such line."""
     assert "cost                        0.0000039 USD  0.0000039 USD" in run("demo").output
-    monkeypatch.setattr(_prices, "find_spec", lambda _: None)
+    without_list()
     assert "cost" not in run("demo").output

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -23,7 +23,7 @@ from usagestream import (
     UsageSource,
     cost_of,
 )
-from usagestream_adapters.prices import _prices, installed_pricer
+from usagestream_adapters.prices import installed_pricer
 
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
 USAGE = Usage(
@@ -153,7 +153,8 @@ def test_an_amendment_leaves_the_rest_to_the_list(tmp_path: Path) -> None:
 
 def test_a_long_context_of_ones_own(tmp_path: Path) -> None:
     """Past the limit that the entry names."""
-    text = '[[price]]\nmodel = "m"\ninput = "1"\noutput = "1"\nlong_context = { above = 10, input = "2", output = "3" }\n'
+    long = 'long_context = { above = 10, input = "2", output = "3" }'
+    text = f'[[price]]\nmodel = "m"\ninput = "1"\noutput = "1"\n{long}\n'
     usage = Usage(input_tokens=11, output_tokens=1)
     assert total(written(tmp_path, text), record("m", usage=usage)) == Decimal("0.000025")
 
@@ -226,10 +227,9 @@ def test_a_promise_that_has_run_out(tmp_path: Path) -> None:
     assert (before.assumed, after.assumed) == ((), ("promo_ended",))
 
 
-def test_a_file_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_is_enough(tmp_path: Path, without_list: Callable[[], None]) -> None:
     """Without genai-prices, what the file has is priced, and nothing else."""
-    monkeypatch.setitem(sys.modules, "genai_prices", None)
-    monkeypatch.setattr(_prices, "find_spec", lambda _: None)
+    without_list()
     prices = PriceList(written(tmp_path, WHOLE))
     prices.load()
     assert prices.price(record("gpt-4o")) is not None
@@ -266,9 +266,11 @@ MISTAKES = [
         ":1: price: ends on 2026-02-01, which is not after it begins, 2026-02-01",
     ),
     (
-        '[[price]]\nmodel = "m"\nfrom = 2026-01-01\ninput = "1"\n'
-        '[[price]]\nmodel = "n"\ninput = "1"\n'
-        '[[price]]\nmodel = "M"\nuntil = 2026-01-02\ninput = "1"\n',
+        (
+            '[[price]]\nmodel = "m"\nfrom = 2026-01-01\ninput = "1"\n'
+            '[[price]]\nmodel = "n"\ninput = "1"\n'
+            '[[price]]\nmodel = "M"\nuntil = 2026-01-02\ninput = "1"\n'
+        ),
         ":8: price: overlaps the entry of line 1, which is for the same: give both their days",
     ),
     ("[[price]]\nlong_context = { above = 0 }\n", ":2: price.long_context.above: input should be"),
@@ -305,7 +307,7 @@ def test_days_that_touch_do_not_overlap(tmp_path: Path) -> None:
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     """It is named."""
-    with pytest.raises(ConfigError, match="gone.toml: the price file cannot be read"):
+    with pytest.raises(ConfigError, match=r"gone\.toml: the price file cannot be read"):
         PriceList(tmp_path / "gone.toml")
 
 

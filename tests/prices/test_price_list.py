@@ -1,10 +1,12 @@
 """The installed prices: what providers published, and what is said where they say nothing."""
 
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 import logging
-import sys
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -92,7 +94,7 @@ def test_an_unknown_model_is_said_once(caplog: pytest.LogCaptureFixture) -> None
 
 
 def test_a_price_says_where_it_is_from(prices: PriceList) -> None:
-    """The list and its version, the model as it is called there, its days, and what is corrected."""
+    """The list and its version, the model as it is called there, its days, what is corrected."""
     plain = prices.price(record("gpt-4o-2024-08-06"))
     assert plain is not None
     assert plain.source.startswith("genai-prices 0.2.")
@@ -265,10 +267,9 @@ def test_a_record_is_priced_in_no_time(prices: PriceList) -> None:
     assert (time.process_time() - began) / (runs * len(records)) < 0.0002
 
 
-def test_without_a_list_there_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_list_there_is_a_sentence(without_list: Callable[[], None]) -> None:
     """It names the extra; by itself nothing is priced, and nothing raised."""
-    monkeypatch.setitem(sys.modules, "genai_prices", None)
-    monkeypatch.setattr(_prices, "find_spec", lambda _: None)
+    without_list()
     with pytest.raises(ConfigError, match=r"usagestream\[prices\]"):
         PriceList()
     assert installed_pricer() is None

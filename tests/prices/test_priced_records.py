@@ -182,7 +182,7 @@ def test_a_tracked_azure_client_says_where_it_was_answered(server: Emulator) -> 
 
 def test_a_metered_stream_says_what_it_cost(server: Emulator) -> None:
     """While it is read, an estimate of it; afterwards, what its record has."""
-    usage = {"include_usage": True}
+    usage: Any = {"include_usage": True}
     with openai.OpenAI(api_key="k", base_url=server.openai_base_url) as sdk:
         stream = sdk.chat.completions.create(**ASK, stream=True, stream_options=usage)
         metered = meter(stream)
@@ -392,7 +392,7 @@ def test_a_block_of_code_says_what_it_cost(server: Emulator) -> None:
 
 
 def test_records_are_priced_anew() -> None:
-    """From a day on; the old cost is kept, the oldest first, and what cost the same is as it was."""
+    """From a day on; old costs are kept, the oldest first; what costs the same is as it was."""
     old = priced(Fixed(1))
     early = priced(Fixed(1), started_at=NOW - timedelta(days=30))
     bare = record()
