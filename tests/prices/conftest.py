@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -13,7 +13,7 @@ from usagestream_adapters.prices import _prices
 
 
 @pytest.fixture
-def without_list(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+def without_list(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
     """Take genai-prices away, when this is called."""
 
     def missing(_name: str) -> None:
@@ -22,5 +22,7 @@ def without_list(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     def take_away() -> None:
         monkeypatch.setattr(_prices, "find_spec", missing)
         monkeypatch.setitem(sys.modules, "genai_prices", None)
+        _prices._in_force.cache_clear()
 
-    return take_away
+    yield take_away
+    _prices._in_force.cache_clear()

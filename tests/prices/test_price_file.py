@@ -338,6 +338,7 @@ def test_prices_stand_in_the_profile_file(folder: Path) -> None:
     found = configured(record("m"))
     assert found is not None
     assert found.price.source.startswith("file:pyproject.toml#")
+    assert installed_pricer() is installed_pricer()
 
 
 def test_the_example_of_the_docs_is_taken(folder: Path) -> None:

@@ -267,6 +267,11 @@ def test_a_record_is_priced_in_no_time(prices: PriceList) -> None:
     assert (time.process_time() - began) / (runs * len(records)) < 0.0002
 
 
+def test_prices_in_force_are_shared() -> None:
+    """What one client has looked up, or was told of, serves the next, and every metered stream."""
+    assert installed_pricer() is installed_pricer()
+
+
 def test_without_a_list_there_is_a_sentence(without_list: Callable[[], None]) -> None:
     """It names the extra; by itself nothing is priced, and nothing raised."""
     without_list()

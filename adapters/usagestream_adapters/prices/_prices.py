@@ -6,7 +6,7 @@ import logging
 import threading
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
@@ -59,11 +59,16 @@ logger = logging.getLogger("usagestream")
 def installed_pricer() -> PriceList | None:
     """The prices in force: those of the configuration and the installed list; `None` for neither.
 
-    Raises `ConfigError` where the configuration is wrong.
+    The same object as long as both are, so that what it has looked up serves every client. Raises
+    `ConfigError` where the configuration is wrong.
     """
     file = configured_prices()
-    if file is None and find_spec("genai_prices") is None:
-        return None
+    has_list = find_spec("genai_prices") is not None
+    return _in_force(file) if has_list or file is not None else None
+
+
+@lru_cache(maxsize=4)
+def _in_force(file: PriceFile | None) -> PriceList:
     return PriceList(file)
 
 
