@@ -1,4 +1,4 @@
-"""Stream chat completions from OpenAI and Azure OpenAI; know what each cost in tokens.
+"""Stream chat completions from OpenAI and Azure OpenAI; know what each used and cost.
 
 The door: every name that a program imports. What talks to the outside is loaded when it is first
 named, so that `from usagestream import Client` imports no adapter and no SDK. Who writes an adapter
@@ -22,17 +22,23 @@ from usagestream_core import (
     ClientClosedError,
     ConfigError,
     ContentFilterError,
+    Cost,
+    CostTotal,
     DeploymentNotFoundError,
     EventTooLargeError,
     JsonLinesSink,
+    LongContext,
     NotAStreamError,
     NotFoundError,
     Outcome,
     PermissionDeniedError,
+    Price,
+    Pricer,
     Profile,
     ProviderError,
     ProviderUnavailableError,
     RateLimitError,
+    Rates,
     RecordedError,
     RecoveryError,
     StreamBusyError,
@@ -51,7 +57,9 @@ from usagestream_core import (
     UsageStream,
     UsageStreamError,
     UsageTotal,
+    cost_of,
     exit_on_signals,
+    reprice,
     track_usage,
     usage_tags,
 )
@@ -60,6 +68,7 @@ if TYPE_CHECKING:
     from usagestream_adapters.azure import AzureProfile
     from usagestream_adapters.emulator import Emulator, Scenario, scenarios
     from usagestream_adapters.openai import OpenAIProfile
+    from usagestream_adapters.prices import PriceList
     from usagestream_adapters.replay import (
         Recorder,
         Replay,
@@ -98,6 +107,16 @@ __all__ = [  # noqa: RUF022 - in the order a reader needs them
     "Outcome",
     "UsageTotal",
     "TokenCounter",
+    # what it costs
+    "Cost",
+    "CostTotal",
+    "Price",
+    "Rates",
+    "LongContext",
+    "cost_of",
+    "Pricer",
+    "PriceList",
+    "reprice",
     # where records go
     "JsonLinesSink",
     "OpenTelemetrySink",
@@ -145,6 +164,7 @@ _LATE = {
     "LogSink": "telemetry.log",
     "OpenAIProfile": "openai",
     "OpenTelemetrySink": "telemetry.otel",
+    "PriceList": "prices",
     "Recorder": "replay",
     "Scenario": "emulator",
     "faults": "replay",

@@ -2,6 +2,7 @@
 
 from .chunk import Chunk, ToolCallDelta
 from .client import AsyncClient, Client
+from .cost import Cost, LongContext, Price, Rates, cost_of
 from .errors import (
     AuthenticationError,
     BadRequestError,
@@ -28,12 +29,13 @@ from .errors import (
     UsageStreamError,
 )
 from .estimates.estimate import TokenCounter
+from .pricing import Pricer, reprice
 from .profile import Profile
 from .record import Outcome, RecordedError, UsageRecord
 from .records.shutdown import exit_on_signals
 from .records.sinks import JsonLinesSink
 from .records.tags import usage_tags
-from .records.totals import UsageTotal, track_usage
+from .records.totals import CostTotal, UsageTotal, track_usage
 from .streams.protocols import AsyncUsageStream, UsageStream
 from .usage import Usage, UsageSource
 
@@ -47,17 +49,23 @@ __all__ = [
     "ClientClosedError",
     "ConfigError",
     "ContentFilterError",
+    "Cost",
+    "CostTotal",
     "DeploymentNotFoundError",
     "EventTooLargeError",
     "JsonLinesSink",
+    "LongContext",
     "NotAStreamError",
     "NotFoundError",
     "Outcome",
     "PermissionDeniedError",
+    "Price",
+    "Pricer",
     "Profile",
     "ProviderError",
     "ProviderUnavailableError",
     "RateLimitError",
+    "Rates",
     "RecordedError",
     "RecoveryError",
     "StreamBusyError",
@@ -76,7 +84,9 @@ __all__ = [
     "UsageStream",
     "UsageStreamError",
     "UsageTotal",
+    "cost_of",
     "exit_on_signals",
+    "reprice",
     "track_usage",
     "usage_tags",
 ]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from .chunk import Chunk
+from .cost import Scope
 from .errors import StreamError
 from .profile import Profile
 from .record import Api, UsageRequest
@@ -54,6 +55,10 @@ class Target:
     deployment: str | None = None
     provider: str | None = None
     """Who answers there, where the address shows that it is not the adapter's own provider."""
+    scope: Scope | None = None
+    """What kind of deployment it is, where the profile says so."""
+    provisioned: bool = False
+    """Whether it is paid for by the hour."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +81,8 @@ class Head:
     """How often the request was sent anew, changed, because the provider refused it."""
     unread_encoding: str | None = None
     """How the body is compressed, where that cannot be undone here; `None` where it can."""
+    region: str | None = None
+    """Where the answer comes from, where a header says so."""
 
 
 class ByteStream(Protocol):

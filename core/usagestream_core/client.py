@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias
 from .adapter import Adapter, Request, Warmable
 from .errors import ClientClosedError, ConfigError
 from .estimates.estimate import CounterChoice, as_messages, find_counter
+from .pricing import PricerChoice, costs_by, find_pricer
 from .profile import Profile
 from .profiles.providers import load_adapter_type
 from .profiles.resolve import resolve_profile
@@ -44,6 +45,7 @@ class _BaseClient:
         profile: Profile | str | Adapter | None,
         on_record: Callable[[UsageRecord], object] | None,
         token_counter: CounterChoice,
+        pricer: PricerChoice,
         http_client: Any,
         flush_timeout: float | None,
         *,
@@ -67,6 +69,7 @@ class _BaseClient:
         self._adapter = opened_by_us(profile, on_record, *telemetry)
         self._outbox = Outbox(beside(on_record, telemetry), timeout=flush_timeout)
         self._counter = find_counter(token_counter)
+        self._costs = costs_by(find_pricer(pricer))
         self._closed = False
         if warm and isinstance(profile, Warmable):
             profile.warm(Request(model="", params={}), asynchronous=asynchronous)
@@ -111,6 +114,7 @@ class _BaseClient:
             api=api,
             tags=joined_tags(tags),
             secrets=getattr(self._adapter, "secrets", tuple),
+            costs=self._costs,
             params=rest if api == "chat" else {**rest, "messages": as_messages(rest)},
         )
         policy = StreamPolicy(
@@ -153,15 +157,17 @@ class Client(_BaseClient):
     `on_record` is called once for each stream with its `UsageRecord`, in the order the streams
     ended and where they ended; what it raises is logged, counted in `sink_failures`, and never
     reaches the stream. `token_counter` estimates what no provider reported: `"auto"` takes the
-    installed one (`usagestream[estimate]`), `None` estimates nothing.
+    installed one (`usagestream[estimate]`), `None` estimates nothing. `pricer` gives records their
+    cost: `"auto"` takes the installed one (`usagestream[prices]`) and the price file, `None` none.
 
     Closing the client, and the end of the interpreter, wait for `on_record` for `flush_timeout`
     seconds; `None` waits for as long as it takes.
 
     The provider's SDK is loaded with the first stream, or here with `warm=True`: it takes a second.
 
-    Raises `ConfigError` if the profile is incomplete. Nothing is sent before a stream is entered or
-    read. Use it as a context manager, or `close()` it, to let its connections go.
+    Raises `ConfigError` if the profile is incomplete, or a price file is wrong. Nothing is sent
+    before a stream is entered or read. Use it as a context manager, or `close()` it, to let its
+    connections go.
     """
 
     def __init__(
@@ -170,6 +176,7 @@ class Client(_BaseClient):
         *,
         on_record: Callable[[UsageRecord], object] | None = None,
         token_counter: CounterChoice = "auto",  # noqa: S107 - no secret
+        pricer: PricerChoice = "auto",
         http_client: Any = None,
         flush_timeout: float | None = FLUSH_TIMEOUT,
         warm: bool = False,
@@ -180,6 +187,7 @@ class Client(_BaseClient):
             profile,
             on_record,
             token_counter,
+            pricer,
             http_client,
             flush_timeout,
             warm=warm,
@@ -211,7 +219,8 @@ class Client(_BaseClient):
         self, record: UsageRecord, *, cancel: bool = False, timeout: float = 0.0
     ) -> UsageRecord:
         """Give a record with the usage that the provider has now: see `UsageRecord.recover`."""
-        return recover(self._adapter, record, cancel=cancel, timeout=timeout)
+        costs = self._costs
+        return recover(self._adapter, record, cancel=cancel, timeout=timeout, costs=costs)
 
     def close(self) -> None:
         """Wait until every record is handed over, and close the connections kept open."""
@@ -244,6 +253,7 @@ class AsyncClient(_BaseClient):
         *,
         on_record: Callable[[UsageRecord], object | Awaitable[object]] | None = None,
         token_counter: CounterChoice = "auto",  # noqa: S107 - no secret
+        pricer: PricerChoice = "auto",
         http_client: Any = None,
         flush_timeout: float | None = FLUSH_TIMEOUT,
         warm: bool = False,
@@ -252,6 +262,7 @@ class AsyncClient(_BaseClient):
             profile,
             on_record,
             token_counter,
+            pricer,
             http_client,
             flush_timeout,
             warm=warm,
@@ -281,7 +292,8 @@ class AsyncClient(_BaseClient):
         timeout: float = 0.0,  # noqa: ASYNC109 - polling, which no cancel scope does
     ) -> UsageRecord:
         """Give a record with the usage that the provider has now: see `UsageRecord.recover`."""
-        return await arecover(self._adapter, record, cancel=cancel, timeout=timeout)
+        costs = self._costs
+        return await arecover(self._adapter, record, cancel=cancel, timeout=timeout, costs=costs)
 
     async def close(self) -> None:
         """Wait for what is drained and handed over, and close the connections kept open."""

@@ -22,7 +22,7 @@ UsageStreamError
 ├── StreamNotEndedError              its record was asked for too early
 ├── StreamBusyError                  it is being read by somebody else
 ├── ClientClosedError                its client was closed before it was sent
-└── RecoveryError                    what a stream cost cannot be had afterwards
+└── RecoveryError                    what a stream used cannot be had afterwards
 
 An exception of the SDK, of the HTTP client or of azure-core is always the `__cause__`.
 """
@@ -251,4 +251,4 @@ class StreamNotEndedError(UsageStreamError, AttributeError):
 
 
 class RecoveryError(UsageStreamError):
-    """What a stream cost cannot be had afterwards; the message says why. Nothing has changed."""
+    """What a stream used cannot be had afterwards; the message says why. Nothing has changed."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 from pydantic import BaseModel, Field
 
 from ._shown import shown
+from .cost import Cost, Scope
 from .usage import Usage
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class RecordedError(BaseModel, frozen=True, use_attribute_docstrings=True):
 
 
 class UsageRecord(BaseModel, frozen=True, use_attribute_docstrings=True):
-    """Who streamed what and when, how it ended, and what it cost in tokens.
+    """Who streamed what and when, how it ended, and what it cost, in tokens and in money.
 
     Frozen; `model_dump_json` and `model_validate_json` round-trip. Holds no key, no token and no
     text of the conversation. Times are aware datetimes in UTC; intervals between them were measured
@@ -120,6 +121,14 @@ class UsageRecord(BaseModel, frozen=True, use_attribute_docstrings=True):
     """Whether a stream was asked for; `None` in a record that was written before it was kept."""
     service_tier: str | None = None
     """The tier that served the request, which may differ from the one asked for."""
+    service_tier_asked: str | None = None
+    """The tier that the caller asked for; `None` where none was named."""
+    region: str | None = None
+    """Where Azure answered, as its header `x-ms-region` says: `East US 2` (WIRE §2.6)."""
+    scope: Scope | None = None
+    """What kind of deployment the profile says it is; `None` where it does not say."""
+    provisioned: bool = False
+    """Whether the profile says that the deployment is paid for by the hour."""
 
     outcome: Outcome
     """How the stream ended."""
@@ -146,6 +155,11 @@ class UsageRecord(BaseModel, frozen=True, use_attribute_docstrings=True):
     """The provider's own last usage object, untouched."""
     anomalies: tuple[str, ...] = ()
     """What the provider reported oddly, and what does not add up: `usage.anomalies()`."""
+    cost: Cost | None = None
+    """What it cost, at the price of the day it began. `None` where no price or no count is known,
+    and never 0 for that."""
+    earlier_costs: tuple[Cost, ...] = ()
+    """What `cost` was before it was worked out anew, the oldest first: see `reprice`."""
     failed_parts: tuple[str, ...] = ()
     """Fields that could not be made when the stream ended, for a fault that was logged: they have
     their default, or for `usage` what was reported. Normally empty."""

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 
-from usagestream import AsyncClient, AsyncUsageStream, Chunk, Client, Usage, UsageRecord
+from usagestream import AsyncClient, AsyncUsageStream, Chunk, Client, Cost, Usage, UsageRecord
 from usagestream import UsageStream as _UsageStream
 
 from .sdk_http import Reply, client_of, streamed
@@ -30,6 +30,10 @@ class Blocking(_UsageStream):
     @property
     def so_far(self) -> Usage:
         return self.inner.so_far
+
+    @property
+    def cost(self) -> Cost | None:
+        return self.inner.cost
 
     @property
     def record(self) -> UsageRecord:
@@ -123,17 +127,24 @@ class World:
         http_client: Any = None,
         on_record: Callable[[UsageRecord], object] | None = None,
         tags: Mapping[str, str] | None = None,
+        token_counter: Any = None,
+        pricer: Any = "auto",
         **params: Any,
     ) -> _UsageStream:
         """A stream of a fresh client; its records are kept in `records`."""
         asked = params or ASK
-        sink = on_record or self.records.append
+        options: dict[str, Any] = {
+            "on_record": on_record or self.records.append,
+            "http_client": http_client,
+            "token_counter": token_counter,
+            "pricer": pricer,
+        }
         if self._runner is None:
-            client = Client(profile, on_record=sink, http_client=http_client, token_counter=None)
+            client = Client(profile, **options)
             self.kept(client)
             ask = client.responses.stream if "input" in asked else client.stream
             return ask(tags=tags, **asked)
-        other = AsyncClient(profile, on_record=sink, http_client=http_client, token_counter=None)
+        other = AsyncClient(profile, **options)
         self.kept(other)
         aask = other.responses.stream if "input" in asked else other.stream
         return Blocking(aask(tags=tags, **asked), self._runner)

@@ -200,7 +200,7 @@ def test_a_credential_of_ones_own(
 ) -> None:
     """The older of azure-core's two protocols is enough; in sync code it has a loop of its own."""
     credential = Handmade()
-    with_tenant = entra_profile(credential, tenant_id=tenant, scope="api://mine/.default")
+    with_tenant = entra_profile(credential, tenant_id=tenant, token_scope="api://mine/.default")
     world.stream(with_tenant).drain()
     assert bearer(server) == "handmade-token"
     assert credential.scopes == ["api://mine/.default"]

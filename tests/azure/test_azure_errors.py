@@ -34,7 +34,7 @@ TABLE: list[tuple[int, Any, type[ProviderError], str]] = [
      AuthenticationError, "belongs to this address"),
     (401, {"statusCode": 401, "message": "Unauthorized. Access token is missing, invalid, audience "
            "is incorrect (https://cognitiveservices.azure.com), or have expired."},
-     AuthenticationError, "the setting `scope`"),
+     AuthenticationError, "the setting `token_scope`"),
     (400, error("Token tenant xxxx does not match resource tenant.",
                 "Tenant provided in token does not match resource token"),
      AuthenticationError, "set tenant_id"),

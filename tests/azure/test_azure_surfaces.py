@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pydantic import SecretStr, ValidationError
 from tests._support.chat import HELLO
 from tests._support.sdk_http import streamed
 from tests._support.worlds import ASK, World
@@ -187,6 +188,20 @@ def test_a_model_that_is_not_listed_names_its_deployment() -> None:
     host = "contoso.openai.azure.com"
     assert found.target("gpt-4o") == Target(endpoint=host, deployment="prod")
     assert found.target("other") == Target(endpoint=host, deployment="other")
+
+
+def test_a_scope_is_a_kind_of_deployment_or_an_audience() -> None:
+    """An address is the audience of tokens, as before; anything else is named as wrong."""
+    zone = AzureProfile(endpoint=ROOT, api_key=SecretStr("k"), scope="data-zone", provisioned=True)
+    assert AzureAdapter(zone).target("m") == Target(
+        endpoint="contoso.openai.azure.com", deployment="m", scope="data-zone", provisioned=True
+    )
+    assert AzureProfile.model_validate(zone) == zone
+    for audience in ("https://ai.azure.com/.default", "api://mine/.default"):
+        old = AzureProfile.model_validate({"endpoint": ROOT, "scope": audience})
+        assert (old.scope, old.token_scope) == (None, audience)
+    with pytest.raises(ValidationError, match="'global', 'data-zone' or 'regional'"):
+        AzureProfile.model_validate({"endpoint": ROOT, "scope": "zone"})
 
 
 @pytest.mark.parametrize(

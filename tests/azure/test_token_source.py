@@ -296,7 +296,7 @@ def test_401_twice_is_the_answer(world: World, server: Emulator, entra_profile: 
     """The record says that it was tried again."""
     server.script(Scenario(error=UNAUTHORIZED), Scenario(error=UNAUTHORIZED))
     profile = entra_profile()
-    with pytest.raises(AuthenticationError, match="the setting `scope`"):
+    with pytest.raises(AuthenticationError, match="the setting `token_scope`"):
         world.stream(profile).drain()
     assert len(server.requests) == 2
     assert world.records[0].reopenings == 1

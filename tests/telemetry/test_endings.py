@@ -7,7 +7,6 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,14 +25,11 @@ from usagestream import (
     OpenTelemetrySink,
     Profile,
     Scenario,
-    UsageRecord,
     UsageStreamError,
     track,
 )
 from usagestream import scenarios as ready
 from usagestream_adapters.telemetry import _names
-from usagestream_adapters.track import calls as calls_module
-from usagestream_core import client as client_module
 
 TEXT = "One two three four five six seven eight nine ten"
 QUESTION: Any = [{"role": "user", "content": "Say something."}]

@@ -103,8 +103,10 @@ def test_clients_and_tracked_clients_are_added(server: Emulator) -> None:
             track(sdk).chat.completions.create(**ASK)
             for _ in meter(sdk.chat.completions.create(**ASK, stream=True)):
                 pass
-    assert str(inner) == "2 records: 10 in, 3 out reported; 1 unmeasured"
-    assert str(total) == "3 records: 20 in, 6 out reported; 1 unmeasured"
+    measured = "10 in, 3 out reported; 1 unmeasured"
+    assert str(inner) == f"2 records: {measured}; 0.0000033 USD reported, 1 unpriced"
+    measured = "20 in, 6 out reported; 1 unmeasured"
+    assert str(total) == f"3 records: {measured}; 0.0000066 USD reported, 1 unpriced"
     assert set(total.by_model) == {"gpt-4o-mini", "gpt-4o-mini-2024-07-18"}
     assert len(seen) == 1
 
@@ -118,7 +120,7 @@ def test_a_client_that_was_tracked_elsewhere_is_added(server: Emulator) -> None:
             before.chat.completions.create(**ASK)
             inside = track(sdk)
         inside.chat.completions.create(**ASK)
-    assert str(total) == "1 record: 10 in, 3 out reported"
+    assert str(total) == "1 record: 10 in, 3 out reported; 0.0000033 USD reported"
 
 
 def test_what_is_outside_is_not_added(server: Emulator) -> None:

@@ -346,3 +346,4 @@ def test_a_stream_that_is_open_when_the_program_ends(
     (record,) = JsonLinesSink.read(path)
     assert (record.outcome, record.reason) == (Outcome.ABANDONED, "exit")
     assert (record.usage.source, ended.stderr) == (source, "")
+    assert (record.cost is not None) == (source == "estimated")

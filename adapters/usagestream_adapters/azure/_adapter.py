@@ -95,7 +95,12 @@ class AzureAdapter(SdkAdapter):
                 f"mapped to one: set deployments = {{ {model!r} = {pasted!r} }} if it is meant, or "
                 "leave the deployment out of the endpoint."
             )
-        return Target(endpoint=self._surface.host, deployment=deployment or model)
+        return Target(
+            endpoint=self._surface.host,
+            deployment=deployment or model,
+            scope=self._profile.scope,
+            provisioned=self._profile.provisioned,
+        )
 
     def _key_secrets(self) -> tuple[str, ...]:
         secret = revealed(self._profile.client_secret)
@@ -179,7 +184,7 @@ def _fetcher(profile: AzureProfile, surface: Surface) -> Fetcher | None:
             CallableFetcher(secret, "The function that gives the key") if callable(secret) else None
         )
     cloud = cloud_of(surface, profile.authority)
-    scope = profile.scope or cloud.scope(surface)
+    scope = profile.token_scope or cloud.scope(surface)
     if isinstance(credential, str):
         return IdentityFetcher(profile, scope, cloud)
     if hasattr(credential, "get_token") or hasattr(credential, "get_token_info"):

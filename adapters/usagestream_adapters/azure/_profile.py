@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Literal, Self, TypeAlias
+from typing import Any, ClassVar, Literal, Self, TypeAlias, cast
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
+from usagestream_core.cost import Scope
 from usagestream_core.errors import ConfigError
 from usagestream_core.profile import Profile, Secret, SecretText, is_open
 
@@ -67,7 +68,7 @@ class AzureProfile(Profile, frozen=True):
     authority: str | None = None
     """Who issues tokens, as an https address; `AZURE_AUTHORITY_HOST`, or that of the endpoint's
     cloud, if `None`."""
-    scope: str | None = None
+    token_scope: str | None = None
     """The audience of tokens; that of the endpoint's cloud and surface if `None`."""
     token_timeout: float = Field(default=10.0, gt=0)
     """Seconds that one attempt to get a token may take, with a `credential` given by its kind."""
@@ -76,6 +77,13 @@ class AzureProfile(Profile, frozen=True):
     """Deployment by model name. A model that is not listed is the name of its deployment."""
     listed_models_only: bool = False
     """Whether a model that is not in `deployments` is refused before anything is sent."""
+    scope: Scope | None = None
+    """What kind of deployments these are: `global`, `data-zone` or `regional`. The last two cost
+    more, and no response says which it was; where it is `None`, a cost assumes `global`. An address
+    here is taken for a `token_scope`, which this setting was before."""
+    provisioned: bool = False
+    """Whether these deployments are paid for by the hour, so that their tokens cost nothing more.
+    A request that spilled over to another deployment is priced as any other."""
 
     required_variables: ClassVar[tuple[str, ...]] = (
         "AZURE_OPENAI_ENDPOINT",
@@ -105,6 +113,18 @@ class AzureProfile(Profile, frozen=True):
         """Whether there is an endpoint and something to sign in with."""
         alternatives = ("AZURE_OPENAI_API_KEY", "AZURE_OPENAI_AD_TOKEN", *IDENTITY_VARIABLES)
         return bool(environ.get("AZURE_OPENAI_ENDPOINT")) and any(map(environ.get, alternatives))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _tells_scopes_apart(cls, values: Any) -> Any:
+        """An audience is an address or an application's URI; a kind of deployment is neither."""
+        if isinstance(values, dict):
+            given = cast("dict[str, Any]", values)
+            scope = given.get("scope")
+            if isinstance(scope, str) and ("/" in scope or ":" in scope):
+                rest = {name: value for name, value in given.items() if name != "scope"}
+                return {"token_scope": scope, **rest}
+        return values  # pyright: ignore[reportUnknownVariableType]
 
     @field_validator("credential")
     @classmethod

@@ -1,4 +1,4 @@
-"""Printing a cassette for people: what was asked, what came back, what it cost."""
+"""Printing a cassette for people: what was asked, what came back, what it used."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class Line:
 @click.option("--model", default="gpt-4o-mini", show_default=True, help="Model to ask for.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead.")
 def check(profile: str | None, model: str, as_json: bool) -> None:
-    """Say whether PROFILE works: its configuration, its credential, one tiny stream, its usage.
+    """Say whether PROFILE works: its configuration, credential, one tiny stream, usage, cost.
 
     Sends one short question, which costs a few tokens. Without PROFILE, checks the one that a
     program in this folder would use. Exits with 1 if something does not work.
@@ -103,5 +103,20 @@ def _answered(record: UsageRecord) -> Iterator[Line]:
     yield Line(
         "usage",
         ok=usage.source == "reported",
-        says=f"{asked.get(str(record.usage_request), 'not said')}: {counts}",
+        says=f"{asked.get(str(record.usage_request), 'not said')}: {counts}; {_cost(record)}",
     )
+
+
+def _cost(record: UsageRecord) -> str:
+    """What it cost, by what; a missing price is no fault of the profile."""
+    cost = record.cost
+    if cost is None:
+        return f"cost not known: {_why_unpriced()}"
+    assumed = f", assuming {', '.join(cost.assumed)}" if cost.assumed else ""
+    return f"cost {cost} by {cost.price.source}{assumed}"
+
+
+def _why_unpriced() -> str:
+    from ..prices import MISSING, installed_pricer
+
+    return MISSING if installed_pricer() is None else "no price of this model, or no count of it"

@@ -13,7 +13,9 @@ from .check import check
 from .emulate import emulate
 from .endings import Commands
 from .figures import counts
+from .prices import prices
 from .profiles import profiles
+from .reprice import reprice
 from .screen import console, say_json, visible
 from .trust import trust
 
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-    from usagestream import Client, Profile, Usage, UsageRecord, UsageStream
+    from usagestream import Client, Profile, UsageRecord, UsageStream
 
 __all__ = ["main"]
 
@@ -32,7 +34,7 @@ DEMO_DEPLOYMENT = "chat-mini-demo"
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="usagestream")
 def main() -> None:
-    """Stream chat completions from OpenAI and Azure OpenAI, and know what each cost in tokens."""
+    """Stream chat completions from OpenAI and Azure OpenAI; know what each used and cost."""
 
 
 @main.command()
@@ -64,13 +66,13 @@ def demo(as_json: bool) -> None:
         both = [record.model_dump(mode="json") for record in records.values()]
         say_json(json.dumps({"agree": agree, "records": both}, indent=2))
     else:
-        _show_side_by_side(screen, usages)
+        _show_side_by_side(screen, records)
         style, verdict = ("green", "agree") if agree else ("red", "DIFFER")
         screen.print(_styled("\nThe two usages ", (verdict, f"bold {style}"), "."))
     raise SystemExit(0 if agree else 1)
 
 
-for command in (chat, emulate, profiles, trust, check, cassettes):
+for command in (chat, emulate, profiles, trust, check, prices, reprice, cassettes):
     main.add_command(command)
 
 
@@ -116,18 +118,21 @@ def _show_chunks(screen: Console, title: str, stream: UsageStream) -> None:
         screen.print(_styled(visible(before), usage, visible(finish)))
 
 
-def _show_side_by_side(screen: Console, usages: dict[str, Usage]) -> None:
+def _show_side_by_side(screen: Console, records: dict[str, UsageRecord]) -> None:
     from rich.table import Table
 
     from usagestream_core.usage import COUNT_FIELDS
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("")
-    for title in usages:
+    for title in records:
         table.add_column(title, justify="right")
     for name in ("source", *COUNT_FIELDS):
-        values = [getattr(usage, name) for usage in usages.values()]
+        values = [getattr(record.usage, name) for record in records.values()]
         if any(value is not None for value in values):
             table.add_row(name, *("-" if value is None else str(value) for value in values))
+    costs = [record.cost for record in records.values()]
+    if any(cost is not None for cost in costs):
+        table.add_row("cost", *("-" if cost is None else str(cost) for cost in costs))
     screen.print()
     screen.print(table)

@@ -192,6 +192,7 @@ def head_of(response: Any) -> Head:
         response_model=headers.get("x-ms-served-model"),
         spillover=_spillover(headers),
         unread_encoding=unread_encoding(response),
+        region=headers.get("x-ms-region"),
     )
 
 

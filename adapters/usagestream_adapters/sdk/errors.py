@@ -88,8 +88,8 @@ _RULES: Final = (
     ),
     _Rule(
         AuthenticationError,
-        "Check the token's scope (the setting `scope`), its tenant and its age; or, where a key "
-        "was sent, that it is this resource's.",
+        "Check the token's scope (the setting `token_scope`), its tenant and its age; or, where a "
+        "key was sent, that it is this resource's.",
         statuses=(401,),
         says=("audience is incorrect",),
     ),

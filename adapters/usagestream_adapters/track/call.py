@@ -15,6 +15,7 @@ from typing import Any
 from usagestream_core.adapter import Decoder, Head, Target
 from usagestream_core.errors import ProviderError, StreamFailedError
 from usagestream_core.estimates.estimate import TokenCounter, as_messages
+from usagestream_core.pricing import CostOf
 from usagestream_core.record import Api, Outcome, UsageRequest
 from usagestream_core.records.outbox import Outbox
 from usagestream_core.streams.lifecycle import Lifecycle, Phase
@@ -53,6 +54,7 @@ class Facts:
     """What must not show in a record."""
     tags: Mapping[str, str]
     is_azure: bool
+    costs: CostOf | None = None
 
     @property
     def is_stream(self) -> bool:
@@ -84,6 +86,7 @@ class Facts:
             usage_hidden=hides_usage,
             tags=self.tags,
             secrets=lambda: self.secrets,
+            costs=self.costs,
             params=self.params,
         )
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Generator
 
     from usagestream_core.estimates.estimate import TokenCounter
+    from usagestream_core.pricing import CostOf
     from usagestream_core.record import Api, UsageRecord
 
 __all__ = ["Tracker"]
@@ -55,11 +56,13 @@ class Tracker:
         tags: Mapping[str, str] | None,
         counter: TokenCounter | None,
         flush_timeout: float | None,
+        costs: CostOf | None = None,
     ) -> None:
         own = None if on_record is None else to_tracked(on_record)
         telemetry = [to_tracked(sink) for sink in configured_telemetry()]
         self.outbox = Outbox(beside(own, telemetry), timeout=flush_timeout)
         self._counter = counter
+        self._costs = costs
         self._tags = joined_tags(tags)
         self._asking = Asking()
         self.hides_usage = True
@@ -129,6 +132,7 @@ class Tracker:
             secrets=_secrets_of(client),
             tags=joined_tags(client=self._tags),
             is_azure=hasattr(client, "_azure_endpoint"),
+            costs=self._costs,
         )
         place = find_place(client, options, facts.model)
         asking = self._asking.of(options, body, place) if api == "chat" else NOT_TO_ASK

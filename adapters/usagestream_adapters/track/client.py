@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from usagestream_core.errors import ConfigError
 from usagestream_core.estimates.estimate import CounterChoice, find_counter
+from usagestream_core.pricing import PricerChoice, costs_by, find_pricer
 from usagestream_core.records.outbox import FLUSH_TIMEOUT, is_async
 
 from ._copying import copied, overridden
@@ -45,6 +46,7 @@ def track(
     on_record: Callable[[UsageRecord], object] | None = None,
     tags: Mapping[str, str] | None = None,
     token_counter: CounterChoice = "auto",  # noqa: S107 - not that kind of token
+    pricer: PricerChoice = "auto",
     hide_usage: bool = True,
     fast: bool = True,
     flush_timeout: float | None = FLUSH_TIMEOUT,
@@ -68,7 +70,7 @@ def track(
     makes them as the SDK does, and so does what is not as known: an SDK, a client, a frame.
 
     What nobody reported is estimated with `token_counter`: by default the installed one, if there
-    is one; `None` estimates nothing.
+    is one; `None` estimates nothing. `pricer` gives records their cost, as for `Client`.
 
     Raises `ConfigError` for a client that is tracked already, whose calls would count twice, and
     `TypeError` for what is no client of the SDK's, and an async `on_record` of a sync client. Warns
@@ -85,6 +87,7 @@ def track(
         raise TypeError(
             "on_record of a sync client is an ordinary function; async clients await one"
         )
+    costs = costs_by(find_pricer(pricer))
     replaced = ", ".join(overridden(client))
     if replaced:
         warnings.warn(
@@ -92,7 +95,7 @@ def track(
             "the client given: track it first, and instrument what track() gives.",
             stacklevel=2,
         )
-    tracker = Tracker(on_record, tags, find_counter(token_counter), flush_timeout)
+    tracker = Tracker(on_record, tags, find_counter(token_counter), flush_timeout, costs)
     tracker.hides_usage = hide_usage
     tracked: ClientT = _tracked(client, client.copy, tracker, {}, fast=fast)
     return tracked

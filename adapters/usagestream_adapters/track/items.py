@@ -14,7 +14,9 @@ from typing import Any, Self, overload
 from urllib.parse import urlsplit
 
 from usagestream_core.adapter import Head, Target
+from usagestream_core.cost import Cost
 from usagestream_core.errors import StreamNotEndedError
+from usagestream_core.pricing import PricerChoice, costs_by, find_pricer
 from usagestream_core.record import Outcome, UsageRecord, UsageRequest
 from usagestream_core.records.outbox import Outbox
 from usagestream_core.records.tags import joined_tags
@@ -37,6 +39,7 @@ def meter(
     model: str | None = None,
     on_record: Callable[[UsageRecord], object] | None = None,
     tags: Mapping[str, str] | None = None,
+    pricer: PricerChoice = "auto",
 ) -> MeteredItems: ...
 @overload
 def meter(
@@ -45,6 +48,7 @@ def meter(
     model: str | None = None,
     on_record: Callable[[UsageRecord], object] | None = None,
     tags: Mapping[str, str] | None = None,
+    pricer: PricerChoice = "auto",
 ) -> MeteredAsyncItems: ...
 def meter(
     stream: Iterable[Any] | AsyncIterable[Any],
@@ -52,6 +56,7 @@ def meter(
     model: str | None = None,
     on_record: Callable[[UsageRecord], object] | None = None,
     tags: Mapping[str, str] | None = None,
+    pricer: PricerChoice = "auto",
 ) -> MeteredItems | MeteredAsyncItems:
     """Pass a stream's items through as they are, and count what they say.
 
@@ -60,11 +65,12 @@ def meter(
     that was opened without `include_usage` has none to count, and its usage is unknown.
 
     `model` is the model that was asked for; if `None`, the one that the stream's own request or
-    its items name. `on_record` and `tags` are as for `track`.
+    its items name. `on_record`, `tags` and `pricer` are
+    as for `track`.
     """
     if isinstance(stream, AsyncIterable):
-        return MeteredAsyncItems(stream, model=model, on_record=on_record, tags=tags)
-    return MeteredItems(stream, model=model, on_record=on_record, tags=tags)
+        return MeteredAsyncItems(stream, model=model, on_record=on_record, tags=tags, pricer=pricer)
+    return MeteredItems(stream, model=model, on_record=on_record, tags=tags, pricer=pricer)
 
 
 class _Items:
@@ -77,6 +83,7 @@ class _Items:
         model: str | None,
         on_record: Callable[[UsageRecord], object] | None,
         tags: Mapping[str, str] | None,
+        pricer: PricerChoice,
     ) -> None:
         self._stream = stream
         response = getattr(stream, "response", None)
@@ -95,6 +102,7 @@ class _Items:
             params={name: asked[name] for name in ("n",) if name in asked},
             api="responses" if urlsplit(address).path.endswith("/responses") else "chat",
             tags=joined_tags(tags),
+            costs=costs_by(find_pricer(pricer)),
         )
         self._life = Lifecycle(call, Outbox(on_record))
         self._life.ask(self)
@@ -104,6 +112,11 @@ class _Items:
     def usage(self) -> Usage:
         """What is known now; final once the stream has ended. Never `None`: see `Usage.source`."""
         return self._life.usage
+
+    @property
+    def cost(self) -> Cost | None:
+        """What the stream has cost; until it has ended, what is known of that, as an estimate."""
+        return self._life.cost
 
     @property
     def record(self) -> UsageRecord:

@@ -1,4 +1,4 @@
-"""What an image in a prompt costs by OpenAI's published rules ("Images and vision", costs).
+"""How many tokens an image in a prompt is, by OpenAI's published rules ("Images and vision").
 
 Two rules: older models count tiles of 512 pixels over a base price, small newer ones patches of 32
 pixels times a factor. Both need the size, which only an image sent as a data URL tells.

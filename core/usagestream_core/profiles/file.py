@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -21,7 +21,7 @@ or found in the user's own configuration folder."""
 _TABLE: Final = re.compile(r"""\s*\[+((?:[^\]"']|"[^"]*"|'[^']*')*)\]""")
 _KEYS: Final = re.compile(r""""[^"]*"|'[^']*'|[\w-]+""")
 _PYPROJECT_TABLE: Final = ("tool", "usagestream")
-_SETTINGS: Final = ("default", "profiles", "telemetry")
+_SETTINGS: Final = ("default", "prices", "profiles", "telemetry")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +35,8 @@ class ProfileFile:
     profiles: Mapping[str, Mapping[str, Any]]
     telemetry: object = None
     """What the file says of it; not checked yet."""
+    prices: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """What it says of prices, not checked yet; empty where it says nothing."""
     text: str = field(repr=False)
     finding: Finding = "found"
 
@@ -179,6 +181,27 @@ def _checked(path: Path, text: str, prefix: tuple[str, ...], table: object) -> P
         if key not in _SETTINGS:
             known = suggestion(key, list(_SETTINGS))
             wrong(f"is no setting of usagestream: {known}", key)
+    prices = settings.get("prices", {})
+    if not isinstance(prices, dict):
+        wrong('must be a table: write [prices], and in it file = "...".', "prices")
+    default, named = _checked_profiles(settings, wrong)
+    if mistakes:
+        raise ConfigError("\n".join(mistakes))
+    return ProfileFile(
+        path=path,
+        prefix=prefix,
+        default=default,
+        profiles=named,
+        telemetry=settings.get("telemetry"),
+        prices=cast("dict[str, Any]", prices),
+        text=text,
+    )
+
+
+def _checked_profiles(
+    settings: Mapping[str, Any], wrong: Callable[..., None]
+) -> tuple[str | None, dict[str, Any]]:
+    """The default profile and the profiles by name; `wrong` is told of each mistake."""
     profiles = settings.get("profiles", {})
     named: dict[str, Any] = {}
     if isinstance(profiles, dict):
@@ -196,13 +219,4 @@ def _checked(path: Path, text: str, prefix: tuple[str, ...], table: object) -> P
             f"{suggestion(str(default), list(named))}",
             "default",
         )
-    if mistakes:
-        raise ConfigError("\n".join(mistakes))
-    return ProfileFile(
-        path=path,
-        prefix=prefix,
-        default=default,
-        profiles=named,
-        telemetry=settings.get("telemetry"),
-        text=text,
-    )
+    return default, named

@@ -1,4 +1,4 @@
-"""Adding up what several streams and calls cost."""
+"""Adding up what several streams and calls used, and what they cost."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import threading
 from collections import Counter, deque
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final
 
+from ..cost import amount_text
 from ..record import Outcome, UsageRecord
 from ..usage import COUNT_FIELDS, Usage, UsageSource
 
@@ -15,7 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from contextvars import Context
 
-__all__ = ["Tally", "UsageTotal", "totals_in", "track_usage"]
+    from ..cost import Cost
+
+__all__ = ["CostTotal", "Tally", "UsageTotal", "totals_in", "track_usage"]
 
 
 class Tally:
@@ -54,19 +58,81 @@ class Tally:
         return frozenset(name for name, known in self._known.items() if known < self.count)
 
 
+_OTHER_VALUES: Final = "(others)"
+_MOST_VALUES: Final = 10_000
+
+
+class CostTotal:
+    """The sum of costs in one currency: what was reported and what was estimated, never mixed.
+
+    An amount is `None` until there is a cost of its kind, and never 0 for what nobody knows.
+    """
+
+    def __init__(self) -> None:
+        self.currency: str | None = None
+        """That of the first cost; `None` until there is one."""
+        self.reported: Decimal | None = None
+        """What tokens cost that the provider reported."""
+        self.estimated: Decimal | None = None
+        """What tokens cost that were counted here."""
+        self.unpriced = 0
+        """Records that may have been billed, and have no cost: no price, or no count, is known."""
+        self.lower_bound = False
+        """Whether one of the costs is a lower bound, so that the sum is one."""
+        self.assumed: Counter[str] = Counter()
+        """How many costs assumed what: see `Cost.assumed`."""
+        self.other_currencies: dict[str, CostTotal] = {}
+        """Costs in other currencies than the first, by code; theirs are empty."""
+
+    def add(self, cost: Cost | None) -> None:
+        """Add one; `None` for a record that has none."""
+        if cost is None:
+            self.unpriced += 1
+            return
+        self.currency = self.currency or cost.currency
+        if cost.currency != self.currency:
+            self.other_currencies.setdefault(cost.currency, CostTotal()).add(cost)
+            return
+        if cost.basis is UsageSource.REPORTED:
+            self.reported = (self.reported or Decimal(0)) + cost.total
+        else:
+            self.estimated = (self.estimated or Decimal(0)) + cost.total
+        self.lower_bound = self.lower_bound or cost.lower_bound
+        self.assumed.update(cost.assumed)
+
+    def __str__(self) -> str:
+        """As `0.0123 USD reported, 0.004 USD estimated, 2 unpriced`."""
+        sums = {"reported": self.reported, "estimated": self.estimated}
+        parts = [
+            f"{amount_text(amount)} {self.currency} {name}"
+            for name, amount in sums.items()
+            if amount is not None
+        ]
+        parts += [str(other) for other in self.other_currencies.values()]
+        parts += [f"{self.unpriced} unpriced"] if self.unpriced else []
+        return ", ".join(parts)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self}>"
+
+
 class UsageTotal:
-    """What the streams and calls of one model cost, or of all: a live object, safe to share.
+    """What the streams and calls of one model used and cost, or of all: live, safe to share.
 
     `reported` and `estimated` are never mixed, and what is unknown is counted and not guessed at::
 
-        print(total)            # 5 records: 120 in, 30 out reported; 3 unmeasured
+        print(total)            # 5 records: 120 in, 30 out reported; 3 unmeasured; 0.01 USD ...
         total.reported.usage    # a Usage
+        total.cost.reported     # a Decimal
     """
 
     def __init__(self) -> None:
         self._busy = threading.Lock()
         self._incoming: deque[UsageRecord] = deque()
         self._models: dict[str, UsageTotal] = {}
+        self._tags: dict[str, dict[str, UsageTotal]] = {}
+        self.cost = CostTotal()
+        """What it all cost, in money."""
         self.reported = Tally(UsageSource.REPORTED)
         """What providers reported."""
         self.estimated = Tally(UsageSource.ESTIMATED)
@@ -86,6 +152,14 @@ class UsageTotal:
         """A total for each model that was asked for, by its name; theirs are empty."""
         return dict(self._models)
 
+    def by_tag(self, tag: str) -> dict[str, UsageTotal]:
+        """A total for each value of a tag; theirs are empty. Records without the tag are in none.
+
+        After 10,000 values of one tag, those that are new are added up under `"(others)"`.
+        """
+        with self._busy:
+            return dict(self._tags.get(tag, {}))
+
     def add(self, record: UsageRecord) -> None:
         """Add one record. Safe to call from any thread, and from the garbage collector."""
         # The collector may run while this thread is adding: what it brings waits for its turn.
@@ -100,6 +174,10 @@ class UsageTotal:
     def _add_all_over(self, record: UsageRecord) -> None:
         self._add(record)
         self._models.setdefault(record.model, UsageTotal())._add(record)  # noqa: SLF001 - of this class
+        for tag, value in record.tags.items():
+            values = self._tags.setdefault(tag, {})
+            known = value if value in values or len(values) < _MOST_VALUES else _OTHER_VALUES
+            values.setdefault(known, UsageTotal())._add(record)  # noqa: SLF001 - of this class
 
     def _add(self, record: UsageRecord) -> None:
         source = record.usage.source
@@ -107,15 +185,23 @@ class UsageTotal:
             self.reported.add(record.usage)
         elif source is UsageSource.ESTIMATED:
             self.estimated.add(record.usage)
-        elif record.outcome is Outcome.REJECTED and not _was_read(record):
+        elif self._was_refused(record):
             self.rejected += 1
         else:
             self.unmeasured += 1
+        if source is not UsageSource.UNKNOWN or not self._was_refused(record):
+            self.cost.add(record.cost)
+
+    @staticmethod
+    def _was_refused(record: UsageRecord) -> bool:
+        """Whether nothing was read, so that nothing is billed."""
+        return record.outcome is Outcome.REJECTED and not _was_read(record)
 
     def __str__(self) -> str:
         parts = [_sums(self.reported, "reported"), _sums(self.estimated, "estimated")]
         parts += [f"{self.unmeasured} unmeasured"] if self.unmeasured else []
         parts += [f"{self.rejected} rejected"] if self.rejected else []
+        parts += [str(self.cost)] if self.cost.currency is not None else []
         records = "1 record" if self.count == 1 else f"{self.count} records"
         return ": ".join([records, *filter(None, ["; ".join(filter(None, parts))])])
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from ..adapter import Head, Report
     from ..chunk import Chunk
+    from ..cost import Cost
     from ..estimates.estimate import TokenCounter
     from ..record import UsageRecord
     from ..records.outbox import Outbox, Parcel
@@ -127,6 +128,13 @@ class Lifecycle:
     def so_far(self) -> Usage:
         """`usage`, with an estimate of what was not reported until now."""
         return self.meter.so_far if self._parcel is None else self.record.usage
+
+    @property
+    def cost(self) -> Cost | None:
+        """What the stream has cost until now, estimated; the record's own, once there is one."""
+        if self._parcel is None:
+            return self.meter.cost_so_far(time.monotonic())
+        return self.record.cost
 
     @property
     def record(self) -> UsageRecord:

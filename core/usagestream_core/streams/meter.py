@@ -19,6 +19,7 @@ from ..errors import (
 from ..estimates.estimate import estimate
 from ..estimates.running import RunningEstimate
 from ..masking import Mask
+from ..pricing import with_cost
 from ..record import Outcome, RecordedError, UsageRecord
 from ..usage import Usage, UsageSource
 from .parts import Parts
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from ..adapter import Head, Report, Target
+    from ..cost import Cost
     from ..estimates.estimate import TokenCounter
+    from ..pricing import CostOf
     from ..record import Api
 
 __all__ = ["Call", "Meter"]
@@ -57,6 +60,8 @@ class Call:
 
     secrets: Callable[[], tuple[str, ...]] = tuple
     """What must not show in the record or in an error, asked for when there is one."""
+    costs: CostOf | None = None
+    """What gives the record its cost; `None` for none."""
 
     @property
     def choices(self) -> int:
@@ -261,12 +266,14 @@ class Meter:
         parts.add("response_model", lambda: mask.value(self._response_model))
         parts.add("response_id", lambda: mask.value(self._response_id))
         parts.add("service_tier", lambda: mask.value(self._service_tier))
+        parts.add("service_tier_asked", lambda: mask.value(_tier_asked(call.params)))
+        parts.add("region", lambda: mask.value(head.region) if head else None)
         parts.add("error", lambda: None if error is None else _recorded(error, head, mask))
         usage = parts.add("usage", lambda: self._final_usage(outcome), lambda: self.usage)
         parts.add("wire_usage", lambda: mask.value(self._wire_usage))
         parts.add("anomalies", lambda: (usage or Usage()).anomalies())
         first = self._first_chunk
-        return parts.record(
+        record = parts.record(
             api=call.api,
             streamed=call.streamed,
             usage_hidden=call.usage_hidden,
@@ -275,6 +282,8 @@ class Meter:
             endpoint=call.target.endpoint,
             model=call.model or self._response_model or "",
             deployment=call.target.deployment,
+            scope=call.target.scope,
+            provisioned=call.target.provisioned,
             outcome=outcome,
             finish_reasons=self._finish_reasons,
             reason=reason,
@@ -284,6 +293,19 @@ class Meter:
             chunk_count=self._chunk_count,
             tags=dict(call.tags),
         )
+        return with_cost(record, self._call.costs)
+
+    def cost_so_far(self, now: float) -> Cost | None:
+        """What the stream cost until now: an estimate that it will exceed. `None` as on a record.
+
+        What was seen is counted anew each time this is asked.
+        """
+        if self._head is None or self._call.costs is None:
+            return None
+        cost = self.record(Outcome.CLOSED, now=now).cost
+        if cost is None:
+            return None
+        return cost.model_copy(update={"basis": UsageSource.ESTIMATED, "lower_bound": True})
 
     @property
     def _response_model(self) -> str | None:
@@ -416,6 +438,14 @@ def _writable(value: Any) -> Any:
     if isinstance(value, list):
         return [_writable(each) for each in value]  # pyright: ignore[reportUnknownVariableType]
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _tier_asked(params: Mapping[str, Any]) -> str | None:
+    """The service tier that a request names, in the SDK's parameter or beside it."""
+    extra = params.get("extra_body")
+    beside = cast("dict[str, Any]", extra) if isinstance(extra, dict) else {}
+    asked = beside.get("service_tier", params.get("service_tier"))
+    return asked if isinstance(asked, str) else None
 
 
 def _request_ids(head: Head | None, error: BaseException | None) -> Mapping[str, str]:

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
 
 from ..chunk import Chunk
+from ..cost import Cost
 from ..record import UsageRecord
 from ..usage import Usage
 
@@ -15,7 +16,7 @@ __all__ = ["AsyncUsageStream", "UsageStream"]
 
 @runtime_checkable
 class UsageStream(Protocol):
-    """A streamed answer that ends with what it cost.
+    """A streamed answer that ends with what it used, and what that cost.
 
     The request is sent on entering the `with` block, or on the first chunk. Read to the end, the
     last chunk, and only it, has `usage`. However the stream ends, it leaves exactly one `record`.
@@ -35,6 +36,16 @@ class UsageStream(Protocol):
 
         Cheap to ask for at every chunk: counts only what is new. Without a token counter it is
         `usage`. To be asked for by one thread.
+        """
+        ...
+
+    @property
+    def cost(self) -> Cost | None:
+        """What the stream has cost: that of its record, once it has ended.
+
+        Until then an estimate of what it would cost to stop here, marked as one. It counts what was
+        written anew each time it is asked: not for every chunk of a long answer. `None` where no
+        price is known, or nothing can be counted.
         """
         ...
 
@@ -93,6 +104,8 @@ class AsyncUsageStream(Protocol):
     def usage(self) -> Usage: ...
     @property
     def so_far(self) -> Usage: ...
+    @property
+    def cost(self) -> Cost | None: ...
     @property
     def record(self) -> UsageRecord: ...
     def __aiter__(self) -> AsyncIterator[Chunk]: ...

@@ -1,4 +1,4 @@
-"""Asking afterwards what a stream cost, where the provider has kept the answer."""
+"""Asking afterwards what a stream used, where the provider has kept the answer."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 from ..adapter import Retrieved, Retriever, RetrieveRequest
 from ..errors import NotFoundError, RecoveryError
+from ..pricing import with_cost
 from ..usage import Usage, UsageSource
 
 if TYPE_CHECKING:
     from ..adapter import Adapter
+    from ..pricing import CostOf
     from ..record import UsageRecord
 
 __all__ = ["arecover", "recover"]
@@ -20,7 +22,14 @@ _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 5.0
 
 
-def recover(adapter: Adapter, record: UsageRecord, *, cancel: bool, timeout: float) -> UsageRecord:
+def recover(
+    adapter: Adapter,
+    record: UsageRecord,
+    *,
+    cancel: bool,
+    timeout: float,
+    costs: CostOf | None = None,
+) -> UsageRecord:
     """Give the record with the usage that the provider reports for it now.
 
     See `UsageRecord.recover` for what this does and raises.
@@ -34,7 +43,7 @@ def recover(adapter: Adapter, record: UsageRecord, *, cancel: bool, timeout: flo
         except NotFoundError as exc:
             raise attempts.not_kept(exc) from exc
         if attempts.finished(found):
-            return _settled(record, found)
+            return _settled(record, found, costs)
 
 
 async def arecover(
@@ -43,6 +52,7 @@ async def arecover(
     *,
     cancel: bool,
     timeout: float,  # noqa: ASYNC109 - polling, which no cancel scope does
+    costs: CostOf | None = None,
 ) -> UsageRecord:
     """`recover` for async code."""
     if record.usage.source is UsageSource.REPORTED:
@@ -54,7 +64,7 @@ async def arecover(
         except NotFoundError as exc:
             raise attempts.not_kept(exc) from exc
         if attempts.finished(found):
-            return _settled(record, found)
+            return _settled(record, found, costs)
 
 
 class _Attempts:
@@ -117,7 +127,7 @@ class _Attempts:
         )
 
 
-def _settled(record: UsageRecord, found: Retrieved) -> UsageRecord:
+def _settled(record: UsageRecord, found: Retrieved, costs: CostOf | None) -> UsageRecord:
     report = found.report
     update: dict[str, object] = {
         "response_model": report.model or record.response_model,
@@ -134,4 +144,5 @@ def _settled(record: UsageRecord, found: Retrieved) -> UsageRecord:
         odd = (*(odd or ()), report.anomaly)
     update["usage"] = usage = usage.model_copy(update={"odd": odd})
     update["anomalies"] = usage.anomalies()
-    return record.model_copy(update=update)
+    recovered = record.model_copy(update=update)
+    return with_cost(recovered, costs) if report.counts else recovered

@@ -19,6 +19,7 @@ from .state import PendingDrain, StreamPolicy, StreamState, bounded, warm, warn_
 if TYPE_CHECKING:
     from ..adapter import Adapter, AsyncByteStream, ByteStream, Request
     from ..chunk import Chunk
+    from ..cost import Cost
     from ..record import UsageRecord
     from ..usage import Usage
     from .meter import Call
@@ -48,6 +49,11 @@ class _Held:
     def so_far(self) -> Usage:
         """`usage`, with an estimate of what was not reported until now."""
         return self._state.life.so_far
+
+    @property
+    def cost(self) -> Cost | None:
+        """What the stream has cost; until it has ended, an estimate of that, marked as one."""
+        return self._state.life.cost
 
     @property
     def record(self) -> UsageRecord:
@@ -137,7 +143,9 @@ class SyncStream(_Held, UsageStream):
 
     def recover(self, *, cancel: bool = False, timeout: float = 0.0) -> UsageRecord:
         record = self._state.to_recover()
-        record = recover(self._adapter, record, cancel=cancel, timeout=timeout)
+        record = recover(
+            self._adapter, record, cancel=cancel, timeout=timeout, costs=self._state.costs
+        )
         self._state.life.recovered(record)
         return record
 
@@ -298,7 +306,9 @@ class AsyncStream(_Held, AsyncUsageStream):
         timeout: float = 0.0,  # noqa: ASYNC109 - polling, which no cancel scope does
     ) -> UsageRecord:
         record = self._state.to_recover()
-        record = await arecover(self._adapter, record, cancel=cancel, timeout=timeout)
+        record = await arecover(
+            self._adapter, record, cancel=cancel, timeout=timeout, costs=self._state.costs
+        )
         self._state.life.recovered(record)
         return record
 

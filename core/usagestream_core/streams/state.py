@@ -77,6 +77,7 @@ class StreamState:
 
     def __init__(self, adapter: Adapter, call: Call, policy: StreamPolicy) -> None:
         self._adapter = adapter
+        self.costs = call.costs
         self._stopped: UsageLimitExceededError | None = None
         self.policy = policy
         self.limit = policy.limit
