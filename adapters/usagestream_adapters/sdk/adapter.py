@@ -19,7 +19,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from usagestream_core.adapter import Decoder, Head, Request, Retrieved, RetrieveRequest, Target
-from usagestream_core.errors import ConfigError
+from usagestream_core.errors import ClientClosedError, ConfigError
 from usagestream_core.masking import Mask
 from usagestream_core.profile import Profile, check_all, revealed
 
@@ -158,11 +158,13 @@ class SdkAdapter:
         return {}
 
     def _check_open(self) -> None:
-        """Raise `ConfigError` where nothing can be sent any more."""
-        if self._closed or getattr(self._http_client, "is_closed", False):
-            what = "client" if self._closed else "http_client of this client"
+        """Raise `ClientClosedError` or `ConfigError` where nothing can be sent any more."""
+        if self._closed:
+            raise ClientClosedError
+        if getattr(self._http_client, "is_closed", False):
             raise ConfigError(
-                f"The {what} has been closed: make another one, or close it when all is done."
+                "The http_client of this client has been closed: give another one, or close it "
+                "when all is done."
             )
 
     async def _enter_loop(self) -> None:

@@ -12,7 +12,7 @@ from contextvars import copy_context
 from datetime import UTC, datetime
 from enum import IntEnum
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ..errors import (
     StreamError,
@@ -51,6 +51,19 @@ __all__ = ["Lifecycle", "Phase"]
 logger = logging.getLogger("usagestream")
 
 
+class _Nothing:
+    """Reads nothing: there is no response yet."""
+
+    def feed(self, data: Any) -> Sequence[Chunk | Report]:
+        raise AssertionError("a body without a response")
+
+    def close(self) -> Sequence[Chunk | Report]:
+        return ()
+
+
+_NOTHING: Final = _Nothing()
+
+
 class Phase(IntEnum):
     """Where a stream stands. Some are left out where a stream ends early."""
 
@@ -87,7 +100,8 @@ class Lifecycle:
     ) -> None:
         self._outbox = outbox
         self._context = copy_context()
-        self._decoder: Decoding | None = None
+        self.decoding: Decoding = _NOTHING
+        """What reads the body, once there is one."""
         self._was_asked = False
         self._recovered: UsageRecord | None = None
         self.body_ended = False
@@ -105,7 +119,7 @@ class Lifecycle:
             return Phase.SETTLED
         if self.meter.over:
             return Phase.OVER
-        if self._decoder is not None:
+        if self.decoding is not _NOTHING:
             return Phase.ANSWERED if self.meter.answer_ended() else Phase.OPEN
         return Phase.ASKED if self._was_asked else Phase.NEW
 
@@ -159,7 +173,7 @@ class Lifecycle:
         `call` is who was asked, in place of what was known of that before there was a response.
         """
         self.meter.opened(head, call)
-        self._decoder = decoder
+        self.decoding = decoder
 
     def refused(self, exc: BaseException, call: Call | None = None) -> None:
         """There is no response: the provider refused, or the waiting was interrupted.
@@ -172,18 +186,14 @@ class Lifecycle:
 
     def feed(self, data: Any) -> list[Chunk]:
         """Take what came next. Gives the chunks that it completes."""
-        decoder = self._decoder
-        assert decoder is not None, "a body without a response"
-        return self.meter.take(decoder.feed(data), time.monotonic())
+        return self.meter.take(self.decoding.feed(data), time.monotonic())
 
     def end(self, interruption: StreamError | None = None) -> list[Chunk]:
         """The body has ended, in good order or not. Gives the chunks that were held back."""
-        decoder = self._decoder
-        assert decoder is not None, "a body without a response"
         self.body_ended = True
         if self.meter.over:
             return []
-        return self.meter.close(decoder.close(), time.monotonic(), interruption)
+        return self.meter.close(self.decoding.close(), time.monotonic(), interruption)
 
     def broke(self, exc: Exception) -> list[Chunk]:
         """The transport broke while more was awaited. Gives the chunks that were held back."""
@@ -196,7 +206,7 @@ class Lifecycle:
 
     def take_rest(self, waiting: Iterable[Any]) -> None:
         """Take what came and nobody was given, as far as it can be read. For the usage in it."""
-        if self._decoder is None:
+        if self.decoding is _NOTHING:
             return
         try:
             for data in waiting:

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from ..adapter import Interruptible
+from ..errors import StreamBusyError
 from ..record import Outcome
 from .outliving import Outliving, is_asyncio_cancellation, outliving
 from .protocols import AsyncUsageStream, UsageStream
@@ -73,15 +74,17 @@ class SyncStream(_Held, UsageStream):
     def __next__(self) -> Chunk:
         state = self._state
         while not state.ready:
-            if state.is_read:
+            if state.closed or state.meter.over:
                 self._release()
                 self._state.finish()
                 raise StopIteration
             if not state.asked:
                 self._open()
-            state.await_more()
+            if state.busy:
+                raise StreamBusyError
+            state.busy = True
             try:
-                failing = state.is_failing
+                failing = state.meter.failing is not None
                 data = self._heard_out() if failing else next(self._bytes, None)
             except Exception as exc:  # noqa: BLE001 - only the transport runs here
                 state.broke(exc)
@@ -226,18 +229,21 @@ class AsyncStream(_Held, AsyncUsageStream):
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> Chunk:
+    async def __anext__(self) -> Chunk:  # noqa: C901 - calls are spared for each chunk
         state = self._state
         while not state.ready:
-            if state.is_read:
+            if state.closed or state.meter.over:
                 await self._release()
                 self._state.finish()
                 raise StopAsyncIteration
             if not state.asked:
                 await self._open()
-            state.await_more()
+            if state.busy:
+                raise StreamBusyError
+            state.busy = True
             try:
-                data = await (self._heard_out() if state.is_failing else self._read())
+                failing = state.meter.failing is not None
+                data = await (self._heard_out() if failing else self._read())
             except StopAsyncIteration:
                 state.receive(None)
             except Exception as exc:  # noqa: BLE001 - only the transport runs here
