@@ -119,8 +119,11 @@ def test_the_status_of_an_ending(stop: BaseException | None, status: int) -> Non
     assert endings.exit_status(stop) == status
 
 
-def test_a_signal_while_the_cost_is_told() -> None:
+def test_a_signal_while_the_cost_is_told(request: pytest.FixtureRequest) -> None:
     """It is told to its end first."""
+    # Where a run is in the background, Ctrl-C is ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     told: list[int] = []
 
     def tell(number: signal.Signals) -> None:

@@ -298,7 +298,7 @@ def test_an_adapter_that_does_not_fit_has_its_records() -> None:
     records: list[UsageRecord] = []
     adapter: Any = FakeAdapter()
     adapter.provider = 7
-    with Client(adapter, on_record=records.append, token_counter=None) as client:
+    with Client(adapter, on_record=records.append, pricer=None) as client:
         client.stream(**ASK).drain()
     assert records[0].model_dump(include={"failed_parts", "provider"}, warnings=False) == {
         "failed_parts": ("provider",),
@@ -306,6 +306,15 @@ def test_an_adapter_that_does_not_fit_has_its_records() -> None:
     }
 
 
+@pytest.fixture
+def interruptible() -> Generator[None]:
+    """Ctrl-C raises, also in a run in the background, where it is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_waits_until_the_record_is_handed_over() -> None:
     """Ctrl-C while a sink is at work is raised after it."""
     records: list[UsageRecord] = []
@@ -323,6 +332,7 @@ def test_an_interrupt_waits_until_the_record_is_handed_over() -> None:
     assert signal.getsignal(signal.SIGINT) is before
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_a_second_interrupt_does_not_wait() -> None:
     """A sink that never returns can be left."""
 

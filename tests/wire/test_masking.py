@@ -275,6 +275,8 @@ def test_an_address_is_shown_without_what_may_be_secret(address: str, shown: str
 def test_no_address_shows_its_secret(secret: str, where: str) -> None:
     """Whatever it is made of, and escaped or not; also in the `repr` of a profile."""
     for written in (secret, quote(secret, safe="")):
+        if "?" in where and re.search(r"&[^&=]+=", written):
+            continue  # what is written so is the name of another parameter
         address = where.format(written)
         parts = {part for part in re.split(r"[&=]", written) if len(part) > 7}
         for shown in (shown_address(address), repr(OpenAIProfile(base_url=address))):
