@@ -72,10 +72,31 @@ def azure(server: Emulator, **more: Any) -> Profile:
 PROVIDERS = {"openai": openai, "azure": azure}
 
 
+class BrokenCounter:
+    """A tokenizer that cannot count."""
+
+    def count(self, text: str, model: str) -> int | None:
+        """Count nothing."""
+        raise RuntimeError(f"no tokenizer for {model!r}")
+
+
+def options_of(ended: Ended, params: dict[str, Any]) -> dict[str, Any]:
+    """The options of a client; `fails`, among the parameters, says what of it is broken."""
+    fails = params.pop("fails", None)
+
+    def sink(record: UsageRecord) -> None:
+        ended.records.append(record)
+        if fails == "sink":
+            raise RuntimeError("no room")
+
+    counter = BrokenCounter() if fails == "estimate" else "auto"
+    return {"on_record": sink, "token_counter": counter}
+
+
 def run_sync(profile: Profile, way: Way, params: dict[str, Any]) -> Ended:
     """Run the program on threads."""
     ended = Ended()
-    with Client(profile, on_record=ended.records.append) as client:
+    with Client(profile, **options_of(ended, params)) as client:
         try:
             way.sync(client.stream(model="gpt-4o", messages=QUESTION, **params))
         except (UsageStreamError, ZeroDivisionError, KeyboardInterrupt) as exc:
@@ -85,7 +106,7 @@ def run_sync(profile: Profile, way: Way, params: dict[str, Any]) -> Ended:
 
 async def _run_async(profile: Profile, way: Way, params: dict[str, Any]) -> Ended:
     ended = Ended()
-    async with AsyncClient(profile, on_record=ended.records.append) as client:
+    async with AsyncClient(profile, **options_of(ended, params)) as client:
         try:
             await way.asynchronous(client.stream(model="gpt-4o", messages=QUESTION, **params))
         except (UsageStreamError, ZeroDivisionError, TimeoutError) as exc:

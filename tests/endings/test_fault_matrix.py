@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,38 @@ async def leave_late_async(stream: AsyncUsageStream) -> None:
                 break
 
 
+def drop_late_sync(stream: UsageStream) -> None:
+    """Forget the stream as soon as the finish reason is there."""
+    for chunk in stream:
+        if chunk.finish_reason:
+            break
+
+
+async def drop_late_async(stream: AsyncUsageStream) -> None:
+    """Forget the stream as soon as the finish reason is there."""
+    async for chunk in stream:
+        if chunk.finish_reason:
+            break
+
+
+def drop_in_a_cycle_sync(stream: UsageStream) -> None:
+    """Leave the stream to the garbage collector, in a circle of references."""
+    next(stream)
+    circle: list[Any] = [stream]
+    circle.append(circle)
+    del stream, circle
+    gc.collect()
+
+
+async def drop_in_a_cycle_async(stream: AsyncUsageStream) -> None:
+    """Leave the stream to the garbage collector, in a circle of references."""
+    await anext(stream)
+    circle: list[Any] = [stream]
+    circle.append(circle)
+    del stream, circle
+    gc.collect()
+
+
 def drain_sync(stream: UsageStream) -> None:
     """Read on to the provider's figure."""
     with stream:
@@ -254,6 +287,15 @@ CASES = {
         way=Way(interrupt_sync, interrupt_async),
         left=True,
     ),
+    'the task is cancelled, with `on_leave="drain"` (asyncio)': Case(
+        SLOW,
+        Outcome.COMPLETED,
+        REPORTED,
+        reason="drained",
+        way=Way(interrupt_sync, interrupt_async),
+        params={"on_leave": "drain"},
+        only="asyncio",
+    ),
     "a time-out of the caller's around it": Case(
         ENDLESS,
         Outcome.CANCELLED,
@@ -265,6 +307,26 @@ CASES = {
     ),
     "dropped, never closed": Case(
         SLOW, Outcome.ABANDONED, ESTIMATED, way=Way(drop_sync, drop_async), left=True
+    ),
+    "dropped in a circle of references": Case(
+        SLOW,
+        Outcome.ABANDONED,
+        ESTIMATED,
+        way=Way(drop_in_a_cycle_sync, drop_in_a_cycle_async),
+        left=True,
+    ),
+    "dropped after the finish reason": Case(
+        SLOW,
+        Outcome.COMPLETED,
+        ESTIMATED,
+        way=Way(drop_late_sync, drop_late_async),
+        left=True,
+    ),
+    "left early, and the tokenizer raises": Case(
+        SLOW, Outcome.CLOSED, UNKNOWN, way=BREAK, params={"fails": "estimate"}, left=True
+    ),
+    "read to the end, and `on_record` raises": Case(
+        PLAIN, Outcome.COMPLETED, REPORTED, params={"fails": "sink"}
     ),
     "the body ends too soon": Case(
         Scenario(text=TEXT, cut_after_frames=5),
@@ -317,7 +379,7 @@ def everywhere() -> list[tuple[str, str]]:
         (name, code)
         for name, case in CASES.items()
         for code in CODE
-        if case.only is None or (case.only == "async") == (code != "sync")
+        if case.only in (None, code, "async" if code != "sync" else "")
     ]
 
 

@@ -74,7 +74,7 @@ def test_a_new_project_records_and_replays(python: Path, tmp_path: Path) -> None
         result = run(record, OPENAI_API_KEY=key, OPENAI_BASE_URL=service.openai_base_url)
         assert result.returncode == 0, result.stdout
         asked = len(service.requests)
-    cassette = project / "cassettes" / "test_app" / "test_an_answer_has_a_cost.yaml"
+    cassette = project / "cassettes" / "test_app" / "test_an_answer_has_a_usage.yaml"
     assert "https://api.openai.com/v1/chat/completions" in cassette.read_text("utf-8")
     assert key not in cassette.read_text("utf-8")
     result = run(replay, OPENAI_API_KEY="replayed")

@@ -21,7 +21,8 @@ def counts(usage: Usage) -> str:
 def summary(record: UsageRecord) -> str:
     """A line that says who answered, for how many tokens, and how it ended."""
     who = f"{record.provider} {record.response_model or record.model}"
-    return f"{who}: {counts(record.usage)}, {record.outcome}, {record.duration:.2f} s"
+    cost = "no price known" if record.cost is None else str(record.cost)
+    return f"{who}: {counts(record.usage)}, {record.outcome}, {record.duration:.2f} s, {cost}"
 
 
 def so_far(usage: Usage, started: float, first: float | None, now: float) -> str:
