@@ -559,3 +559,9 @@ def test_the_authority_follows_the_cloud(
     (options_given,) = made
     assert options_given["authority"] == f"https://{authority}"
     assert "disable_instance_discovery" not in options_given
+
+
+def test_a_profile_can_be_made_of_one() -> None:
+    """What is no table of fields has no scope to tell apart."""
+    profile = AzureProfile(endpoint="https://contoso.openai.azure.com", token_scope="api://mine")
+    assert AzureProfile.model_validate(profile) is profile

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import socket
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import httpx2
 import pytest
@@ -20,6 +22,8 @@ from usagestream_adapters.emulator import (
     Scenario,
     scenarios,
 )
+from usagestream_adapters.emulator._journal import Journal
+from usagestream_adapters.emulator.app import EmulatorApp
 
 Post = Callable[..., httpx2.Response]
 SERVER = "usagestream_adapters.emulator.server"
@@ -196,3 +200,21 @@ def test_what_is_no_way_to_ask_for_an_answer(http: httpx2.Client) -> None:
         assert http.get(f"{path}/{kept}", headers=headers).json()["id"] == kept
         assert http.put(f"{path}/{kept}", headers=headers).status_code == 404
         assert http.post(f"{path}/{kept}/cancel", headers=headers).status_code == 404
+
+
+def test_a_client_that_goes_before_its_request_is_whole() -> None:
+    """There is nobody to answer."""
+    answered: list[object] = []
+
+    async def gone() -> dict[str, object]:
+        return {"type": "http.disconnect"}
+
+    async def answer(message: object) -> None:
+        answered.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/v1/chat/completions", "headers": [],
+             "query_string": b""}  # fmt: skip
+    journal = Journal(None)
+    app: Any = EmulatorApp(journal, None)
+    asyncio.run(app(scope, gone, answer))
+    assert answered == []

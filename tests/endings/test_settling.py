@@ -15,14 +15,24 @@ from typing import Any
 
 import pytest
 from openai import OpenAI
-from tests._support.chat import HELLO, body, choice, cut, frame
+from tests._support.chat import HELLO, USAGE, body, choice, cut, frame
 from tests._support.fakes import FakeAdapter
-from tests._support.sdk_http import client_of, streamed
+from tests._support.sdk_http import client_of, http, streamed
 
 import usagestream_core
-from usagestream import AsyncClient, Client, Outcome, TokenCounter, UsageRecord, meter, track
+from usagestream import (
+    AsyncClient,
+    Client,
+    Outcome,
+    StreamFailedError,
+    TokenCounter,
+    UsageRecord,
+    meter,
+    track,
+)
 from usagestream_core.adapter import Head
 from usagestream_core.records.shutdown import open_stream_count, outboxes, streams
+from usagestream_core.streams.lifecycle import Lifecycle
 from usagestream_core.streams.parts import Parts
 
 ASK: dict[str, Any] = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hi"}]}
@@ -64,6 +74,9 @@ class Striker:
 
     @contextmanager
     def watching(self) -> Generator[None]:
+        if self.at < 0:  # not to strike: whoever else traces goes on
+            yield
+            return
         before = sys.gettrace()
         sys.settrace(self.trace)
         try:
@@ -74,8 +87,8 @@ class Striker:
 
 def sdk_client() -> Any:
     """An SDK client that is answered with a greeting."""
-    http = client_of(lambda _: streamed(cut(HELLO, 0), asynchronous=False), asynchronous=False)
-    return OpenAI(api_key="k", base_url="http://127.0.0.1:9/v1", http_client=http)
+    mock = client_of(lambda _: streamed(cut(HELLO, 0)))
+    return OpenAI(api_key="k", base_url="http://127.0.0.1:9/v1", http_client=mock)
 
 
 def read_to_the_end(sink: Callable[[UsageRecord], None], striker: Striker) -> None:
@@ -230,14 +243,14 @@ def test_invariant_8_a_part_that_cannot_be_made_is_named_and_loses_nothing(
 ) -> None:
     """Every part of the record in turn, on every ending."""
     plain = Parts.add
-    _, records = run(way, 0)
+    _, records = run(way, -1)
     names: list[str] = []
 
     def note(_self: Parts, name: str, *_ways: Callable[[], Any]) -> None:
         names.append(name)
 
     monkeypatch.setattr(Parts, "add", note)
-    run(way, 0)
+    run(way, -1)
     assert len(names) > 8
     for part in names:
 
@@ -245,7 +258,7 @@ def test_invariant_8_a_part_that_cannot_be_made_is_named_and_loses_nothing(
             plain(self, name, *([boom, *ways[1:]] if name == part else ways))
 
         monkeypatch.setattr(Parts, "add", add)
-        _, broken = run(way, 0)
+        _, broken = run(way, -1)
         assert [record.failed_parts for record in broken] == [(part,)]
         assert broken[0].outcome is records[0].outcome
         assert f"The {part} of a stream's record could not be made" in caplog.text
@@ -374,3 +387,106 @@ def test_tags_that_are_no_strings_are_refused_at_once(tags: Any) -> None:
         track(sdk_client(), tags=tags)
     with pytest.raises(TypeError, match="tags are strings"):
         meter([], tags=tags)
+
+
+def test_where_nothing_can_be_covered_an_error_frame_shows_nothing() -> None:
+    """The secrets cannot be told, so that no word of a server's is shown."""
+    adapter = FakeAdapter()
+    adapter.reads = [body({"error": {"message": "said", "code": "c"}}, done=False)]
+    adapter.secrets = boom  # type: ignore[attr-defined]
+    with Client(adapter, token_counter=None) as client, pytest.raises(StreamFailedError) as raised:
+        client.stream(**ASK).drain()
+    assert "said" not in str(raised.value)
+
+
+def test_handlers_that_cannot_be_set_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a subinterpreter, whose main thread is not the one that takes signals."""
+    monkeypatch.setattr(signal, "signal", refuse)
+    records: list[UsageRecord] = []
+    with Client(FakeAdapter(), on_record=records.append) as client:
+        client.stream(**ASK).drain()
+    assert len(records) == 1
+
+
+def refuse(*_args: Any) -> Any:
+    """Not here."""
+    raise ValueError("signal only works in main thread of the main interpreter")
+
+
+class Leaving:
+    """Has something to do at the end, and fails."""
+
+    def __init__(self, error: BaseException | None) -> None:
+        self.error = error
+        self.left = False
+
+    def leave_at_exit(self) -> None:
+        """Fail, or not."""
+        self.left = True
+        if self.error is not None:
+            raise self.error
+
+
+def test_what_cannot_be_ended_keeps_nothing_else_from_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Each is ended on its own; an interrupt is raised when all are done."""
+    leaving = [Leaving(RuntimeError("a fault")), Leaving(KeyboardInterrupt()), Leaving(None)]
+    for each in leaving:
+        streams.add(each, each)
+    with pytest.raises(KeyboardInterrupt):
+        streams.leave_all()
+    for each in leaving:
+        streams.remove(each)
+    assert all(each.left for each in leaving)
+    assert "a fault" in caplog.text
+
+
+def test_a_program_that_ends_while_a_tracked_call_waits_for_its_answer() -> None:
+    """It is on its way, and leaves a record."""
+    records: list[UsageRecord] = []
+
+    def reply(_request: Any) -> Any:
+        streams.leave_all()
+        return streamed(cut(HELLO, 0))
+
+    bare = OpenAI(api_key="k", base_url="http://127.0.0.1:9/v1", http_client=client_of(reply))
+    with track(bare, on_record=records.append) as client:
+        list(client.chat.completions.create(**ASK, stream=True))
+    assert [(one.outcome, one.reason) for one in records] == [(Outcome.ABANDONED, "exit")]
+
+
+def test_what_a_tracked_stream_was_left_with_may_be_unreadable(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is looked at for its usage, and loses nothing if it cannot be."""
+    records: list[UsageRecord] = []
+    with track(sdk_client(), on_record=records.append, token_counter=None) as client:
+        stream = client.chat.completions.create(**ASK, stream=True)
+        next(stream)
+        monkeypatch.setattr(Lifecycle, "feed", boom)
+        stream.close()
+    assert [one.outcome for one in records] == [Outcome.CLOSED]
+    assert "left with could not be read" in caplog.text
+
+
+def test_a_metered_stream_of_an_unknown_request() -> None:
+    """Its body is no JSON, so that nothing is known of what was asked."""
+
+    class Stream:
+        """As the SDK's, of another request."""
+
+        def __init__(self) -> None:
+            self.response = streamed([])
+            self.response.request = http.Request("POST", "http://x.test/v1", content=b"no JSON")
+
+        def __iter__(self) -> Any:
+            yield {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+            yield {"choices": [], "usage": USAGE}
+
+    records: list[UsageRecord] = []
+    items = meter(Stream(), on_record=records.append)
+    next(items)
+    items._life.settle(Outcome.CLOSED)  # pyright: ignore[reportPrivateUsage]
+    assert len(list(items)) == 1
+    assert [(one.usage_request, one.outcome) for one in records] == [(None, Outcome.CLOSED)]

@@ -20,6 +20,8 @@ import trio
 from tests._support.fakes import FakeAdapter
 
 from usagestream import AsyncClient, Client, JsonLinesSink, Outcome, Usage, UsageRecord, UsageTotal
+from usagestream_core.records import outbox as outbox_module
+from usagestream_core.records import shutdown
 from usagestream_core.records.outbox import Outbox
 from usagestream_core.records.shutdown import outboxes
 
@@ -431,6 +433,37 @@ def test_a_forked_child_leaves_what_was_in_line_to_its_parent() -> None:
     assert os.waitpid(child, 0)[1] == 0
     assert id(outbox) in outboxes
     outbox.leave_at_exit()
+
+
+def test_a_fork_leaves_the_child_nothing_to_hand_over() -> None:
+    """What is done in the child, done here."""
+    outbox = Outbox(AsyncSink())
+    put(outbox, record("a"))
+    shutdown._forget()  # pyright: ignore[reportPrivateUsage]
+    assert not outboxes
+    outbox.leave_at_exit()
+    assert outbox.failures == 0
+
+
+def test_what_is_put_in_as_the_line_is_found_empty_stays_registered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Another thread may do so at any moment."""
+    outbox = Outbox(lambda _: None)
+
+    class Late(dict[int, Any]):
+        """Brings a parcel as another is taken out."""
+
+        def pop(self, key: int, default: Any = None) -> Any:
+            if not outbox._parcels:  # pyright: ignore[reportPrivateUsage]
+                late = outbox.parcel(record("late"), copy_context())
+                outbox._parcels.append(late)  # pyright: ignore[reportPrivateUsage]
+            return super().pop(key, default)
+
+    registered = Late()
+    monkeypatch.setattr(outbox_module, "outboxes", registered)
+    put(outbox, record("a"))
+    assert id(outbox) in registered
 
 
 def test_a_total_can_be_added_to_by_the_collector_while_it_is_added_to(

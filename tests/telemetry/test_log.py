@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import logging
 from decimal import Decimal
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from pydantic import create_model
 from tests._support.fakes import FakeAdapter
 from tests._support.telemetry import make_record
 
-from usagestream import Client, LogSink, Outcome, Usage, UsageRecord
+from usagestream import (
+    Client,
+    LogSink,
+    Outcome,
+    Price,
+    Rates,
+    Usage,
+    UsageSource,
+    cost_of,
+)
 from usagestream_core.record import RecordedError
 
 
@@ -82,9 +89,10 @@ def test_the_logger_and_the_level_are_the_caller_s(caplog: pytest.LogCaptureFixt
 
 def test_a_cost_is_a_field(caplog: pytest.LogCaptureFixture) -> None:
     """What a stream cost is there where it is known."""
-    cost = SimpleNamespace(total=Decimal("0.5"), price=None, currency="USD", basis="estimated")
-    priced: Any = create_model("Priced", __base__=UsageRecord, cost=(Any, None))
-    LogSink()(priced(**{**dict(make_record()), "cost": cost}))
+    usage = Usage(input_tokens=1000, output_tokens=0, source=UsageSource.ESTIMATED)
+    rates = Rates(input=Decimal(500), output=Decimal(0))
+    price = Price(model="m", rates=rates, currency="USD", source="test")
+    LogSink()(make_record(usage=usage, cost=cost_of(usage, price)))
     (line,) = caplog.records
     said = fields(line)
     assert (said["usagestream_cost"], said["usagestream_cost_currency"]) == (0.5, "USD")

@@ -193,3 +193,31 @@ def test_an_early_brotli(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(brotli, "Decompressor", Early)
     assert plain(brotli.compress(b"abc" * 100), "br") == b"abc" * 100
     assert len(plain(brotli.compress(b"a" * 20 * MB), "br")) == 64 * 1024
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_what_is_too_long_reaches_the_callers_objects(
+    monkeypatch: pytest.MonkeyPatch, fast: bool
+) -> None:
+    """The SDK reads it as it would bare; only the record says that it was not looked at."""
+    monkeypatch.setattr(call, "EventSplitter", lambda: EventSplitter(400))
+    long = event(frame(choice(content="x" * 1000)))
+    reads = [HI, long[:700], long[700:], *TAIL]
+    records: list[UsageRecord] = []
+    http_client = client_of(lambda _: streamed(reads))
+    with openai.OpenAI(api_key="k", base_url="http://x.test", http_client=http_client) as bare:
+        client = track(bare, on_record=records.append, token_counter=None, fast=fast)
+        chunks: Any = client.chat.completions.create(**ASK, stream=True)
+        text = "".join(c.choices[0].delta.content or "" for c in chunks if c.choices)
+    assert text == "Hi there" + "x" * 1000
+    assert records[0].usage.total_tokens == 20
+    assert records[0].anomalies == (LONG,)
+
+
+def test_what_is_too_long_after_the_end_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The record is made by then."""
+    monkeypatch.setattr(call, "EventSplitter", lambda: EventSplitter(400))
+    records: list[UsageRecord] = []
+    reads = [HI, *TAIL, b"data: " + b"x" * 1000, b"\n\n"]
+    assert read_raw(reads, records) == sum(map(len, reads))
+    assert [(record.outcome, record.anomalies) for record in records] == [(Outcome.COMPLETED, ())]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from usagestream_core.record import Outcome
@@ -21,7 +20,6 @@ __all__ = [
     "by_modality",
     "call_attributes",
     "error_type",
-    "knows_cost",
     "money",
     "own_attributes",
     "span_attributes",
@@ -197,22 +195,12 @@ def by_modality(usage: Any, field: str) -> list[tuple[str, int]]:
     return parts
 
 
-@cache
-def knows_cost(kind: type) -> bool:
-    """Whether records of this type say what a stream cost."""
-    return "cost" in getattr(kind, "model_fields", ()) or hasattr(kind, "cost")
-
-
 def money(record: UsageRecord) -> Money | None:
     """What the stream cost, in its currency; `None` where that is not known."""
-    if not knows_cost(type(record)):
+    cost = record.cost
+    if cost is None:
         return None
-    cost: Any = getattr(record, "cost", None)
-    total = getattr(cost, "total", None)
-    if total is None or total < 0:
-        return None
-    currency = getattr(cost, "currency", None) or getattr(cost.price, "currency", None)
-    return Money(float(total), str(currency or "USD"), str(getattr(cost, "basis", "")))
+    return Money(float(cost.total), cost.currency, cost.basis.value)
 
 
 def _server(endpoint: str) -> tuple[str, int]:

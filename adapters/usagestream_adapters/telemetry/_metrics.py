@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from usagestream_core.usage import UsageSource
 
 from . import _names
-from ._describe import FAILURES, by_modality, error_type, knows_cost, money
+from ._describe import FAILURES, by_modality, error_type, money
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import Histogram
@@ -87,8 +87,7 @@ class Metrics:
         if error is not None:
             ended["error.type"] = error
         cost = money(record)
-        if knows_cost(type(record)):
-            ended["usagestream.priced"] = cost is not None
+        ended["usagestream.priced"] = cost is not None
         self._streams.add(1, ended)
         for field, kind in _BOTH.items():
             count = getattr(usage, field)
