@@ -214,7 +214,7 @@ def test_a_client_that_goes_before_its_request_is_whole() -> None:
 
     scope = {"type": "http", "method": "POST", "path": "/v1/chat/completions", "headers": [],
              "query_string": b""}  # fmt: skip
-    journal = Journal(None)
+    journal = Journal(scenarios.plain)
     app: Any = EmulatorApp(journal, None)
     asyncio.run(app(scope, gone, answer))
     assert answered == []

@@ -202,7 +202,7 @@ def test_what_is_too_long_reaches_the_callers_objects(
     """The SDK reads it as it would bare; only the record says that it was not looked at."""
     monkeypatch.setattr(call, "EventSplitter", lambda: EventSplitter(400))
     long = event(frame(choice(content="x" * 1000)))
-    reads = [HI, long[:700], long[700:], *TAIL]
+    reads = [HI, long[:300], long[300:700], long[700:], *TAIL]
     records: list[UsageRecord] = []
     http_client = client_of(lambda _: streamed(reads))
     with openai.OpenAI(api_key="k", base_url="http://x.test", http_client=http_client) as bare:
