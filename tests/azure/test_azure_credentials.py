@@ -18,6 +18,7 @@ import azure.identity
 import azure.identity.aio
 import pytest
 from azure.core.exceptions import AzureError
+from pydantic import ValidationError
 from tests._support.entra import CLIENT_ID, CLIENT_SECRET, TENANT, Directory
 from tests._support.worlds import ASK, World
 
@@ -561,7 +562,7 @@ def test_the_authority_follows_the_cloud(
     assert "disable_instance_discovery" not in options_given
 
 
-def test_a_profile_can_be_made_of_one() -> None:
-    """What is no table of fields has no scope to tell apart."""
-    profile = AzureProfile(endpoint="https://contoso.openai.azure.com", token_scope="api://mine")
-    assert AzureProfile.model_validate(profile) is profile
+def test_what_is_no_table_of_fields_is_no_profile() -> None:
+    """It has no scope to tell apart."""
+    with pytest.raises(ValidationError):
+        AzureProfile.model_validate("https://contoso.openai.azure.com")

@@ -124,6 +124,8 @@ def test_a_signal_while_the_cost_is_told(request: pytest.FixtureRequest) -> None
     # Where a run is in the background, Ctrl-C is ignored.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
+    other = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    request.addfinalizer(lambda: signal.signal(signal.SIGTERM, other))
     told: list[int] = []
 
     def tell(number: signal.Signals) -> None:

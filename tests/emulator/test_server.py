@@ -212,8 +212,13 @@ def test_a_client_that_goes_before_its_request_is_whole() -> None:
     async def answer(message: object) -> None:
         answered.append(message)
 
-    scope = {"type": "http", "method": "POST", "path": "/v1/chat/completions", "headers": [],
-             "query_string": b""}  # fmt: skip
+    scope: dict[str, Any] = {
+        "type": "http",
+        "method": "POST",
+        "path": "/v1/chat/completions",
+        "headers": [],
+        "query_string": b"",
+    }
     journal = Journal(scenarios.plain)
     app: Any = EmulatorApp(journal, None)
     asyncio.run(app(scope, gone, answer))

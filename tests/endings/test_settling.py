@@ -490,3 +490,24 @@ def test_a_metered_stream_of_an_unknown_request() -> None:
     items._life.settle(Outcome.CLOSED)  # pyright: ignore[reportPrivateUsage]
     assert len(list(items)) == 1
     assert [(one.usage_request, one.outcome) for one in records] == [(None, Outcome.CLOSED)]
+
+
+def test_an_answer_that_comes_whole_after_its_record_is_made() -> None:
+    """The program had ended, as far as anybody knew: it stays at that."""
+    records: list[UsageRecord] = []
+
+    def reply(_request: Any) -> Any:
+        streams.leave_all()
+        return http.Response(200, json={"id": "c", "choices": [], "usage": USAGE})
+
+    bare = OpenAI(api_key="k", base_url="http://127.0.0.1:9/v1", http_client=client_of(reply))
+    with track(bare, on_record=records.append) as client:
+        client.chat.completions.create(**ASK)
+    assert [(one.outcome, one.reason) for one in records] == [(Outcome.ABANDONED, "exit")]
+
+
+def test_a_part_that_fails_in_two_ways_is_named_once() -> None:
+    """And keeps its default."""
+    parts = Parts()
+    assert parts.add("usage", boom, boom) is None
+    assert parts.failed == ["usage"]

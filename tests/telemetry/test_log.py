@@ -101,7 +101,7 @@ def test_a_cost_is_a_field(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_it_is_a_sink(caplog: pytest.LogCaptureFixture) -> None:
     """A client writes a line where a stream ends."""
-    with Client(FakeAdapter(), on_record=LogSink()) as client:
+    with Client(FakeAdapter(), on_record=LogSink(), pricer=None) as client:
         client.stream(model="gpt-4o", messages=[]).drain()
     (line,) = caplog.records
     assert fields(line)["usagestream_outcome"] == "completed"

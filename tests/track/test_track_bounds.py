@@ -218,6 +218,6 @@ def test_what_is_too_long_after_the_end_is_passed_on(monkeypatch: pytest.MonkeyP
     """The record is made by then."""
     monkeypatch.setattr(call, "EventSplitter", lambda: EventSplitter(400))
     records: list[UsageRecord] = []
-    reads = [HI, *TAIL, b"data: " + b"x" * 1000, b"\n\n"]
+    reads = [HI, *TAIL, b"data: " + b"x" * 300, b"x" * 300, b"x" * 300, b"\n\n"]
     assert read_raw(reads, records) == sum(map(len, reads))
     assert [(record.outcome, record.anomalies) for record in records] == [(Outcome.COMPLETED, ())]

@@ -14,6 +14,8 @@ from tests._support.sdk_http import client_of, streamed
 
 from usagestream import AsyncClient, Client, ClientClosedError, ConfigError, OpenAIProfile
 from usagestream_adapters.emulator import Emulator
+from usagestream_adapters.openai import OpenAIAdapter
+from usagestream_core.adapter import Request
 
 ASK: dict[str, Any] = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hi"}]}
 KEY = "sk-used-wrongly"
@@ -47,6 +49,14 @@ def test_a_closed_async_client_says_so(profile: OpenAIProfile) -> None:
             await client.stream(**ASK).drain()
 
     asyncio.run(whole())
+
+
+def test_a_closed_adapter_says_so(profile: OpenAIProfile) -> None:
+    """Also one that is used without a client."""
+    adapter = OpenAIAdapter(profile)
+    adapter.close()
+    with pytest.raises(ClientClosedError):
+        adapter.open(Request(model="gpt-4o", params=ASK))
 
 
 def test_an_http_client_that_is_closed() -> None:

@@ -200,7 +200,7 @@ def money(record: UsageRecord) -> Money | None:
     cost = record.cost
     if cost is None:
         return None
-    return Money(float(cost.total), cost.currency, cost.basis.value)
+    return Money(float(cost.total), cost.currency, str(cost.basis))
 
 
 def _server(endpoint: str) -> tuple[str, int]:

@@ -12,7 +12,7 @@ from contextvars import copy_context
 from datetime import UTC, datetime
 from enum import IntEnum
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import (
     StreamError,
@@ -51,19 +51,6 @@ __all__ = ["Lifecycle", "Phase"]
 logger = logging.getLogger("usagestream")
 
 
-class _Nothing:
-    """Reads nothing: there is no response yet."""
-
-    def feed(self, data: Any) -> Sequence[Chunk | Report]:
-        raise AssertionError("a body without a response")
-
-    def close(self) -> Sequence[Chunk | Report]:
-        return ()
-
-
-_NOTHING: Final = _Nothing()
-
-
 class Phase(IntEnum):
     """Where a stream stands. Some are left out where a stream ends early."""
 
@@ -100,7 +87,7 @@ class Lifecycle:
     ) -> None:
         self._outbox = outbox
         self._context = copy_context()
-        self.decoding: Decoding = _NOTHING
+        self.decoding: Decoding | None = None
         """What reads the body, once there is one."""
         self._was_asked = False
         self._recovered: UsageRecord | None = None
@@ -119,7 +106,7 @@ class Lifecycle:
             return Phase.SETTLED
         if self.meter.over:
             return Phase.OVER
-        if self.decoding is not _NOTHING:
+        if self.decoding is not None:
             return Phase.ANSWERED if self.meter.answer_ended() else Phase.OPEN
         return Phase.ASKED if self._was_asked else Phase.NEW
 
@@ -186,10 +173,12 @@ class Lifecycle:
 
     def feed(self, data: Any) -> list[Chunk]:
         """Take what came next. Gives the chunks that it completes."""
+        assert self.decoding is not None, "a body without a response"
         return self.meter.take(self.decoding.feed(data), time.monotonic())
 
     def end(self, interruption: StreamError | None = None) -> list[Chunk]:
         """The body has ended, in good order or not. Gives the chunks that were held back."""
+        assert self.decoding is not None, "a body without a response"
         self.body_ended = True
         if self.meter.over:
             return []
@@ -206,7 +195,7 @@ class Lifecycle:
 
     def take_rest(self, waiting: Iterable[Any]) -> None:
         """Take what came and nobody was given, as far as it can be read. For the usage in it."""
-        if self.decoding is _NOTHING:
+        if self.decoding is None:
             return
         try:
             for data in waiting:

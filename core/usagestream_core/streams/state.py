@@ -110,11 +110,11 @@ class StreamState:
 
     def receive(self, data: bytes | None) -> None:
         """Take the next bytes of the body, or `None` for its end."""
-        if data is None:
+        decoding = self.life.decoding
+        if data is None or decoding is None:
             chunks = self.life.end()
         else:  # `life.feed`, spared a call for each read
-            items = self.life.decoding.feed(data)
-            chunks = self.meter.take(items, time.monotonic())
+            chunks = self.meter.take(decoding.feed(data), time.monotonic())
         chunks.reverse()
         self.ready = self.life.pending = chunks
 
