@@ -179,6 +179,7 @@ def _is_folder(room: str) -> bool:
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("contract", [None, *CONTRACTS], ids=["none", *NAMES])
 def test_each_contract_can_be_broken(house: House, contract: dict[str, Any] | None) -> None:
     """A contract fails when it is broken on purpose; and the house as it is breaks none."""

@@ -123,6 +123,7 @@ def test_cassettes_hold_the_real_addresses() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_replaying_twice_shuffled_and_in_parallel_is_the_same(copy: Copy) -> None:
     """Two runs at once over the same folder, one of them in reverse, and nothing changes."""
     before = {file: file.read_bytes() for file in (copy.path / "cassettes").rglob("*.yaml")}
@@ -135,6 +136,7 @@ def test_replaying_twice_shuffled_and_in_parallel_is_the_same(copy: Copy) -> Non
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_cassettes_are_recorded_again_by_the_documented_command(copy: Copy) -> None:
     """First from the emulator, then from "the real service", as the environment names it."""
     with Emulator() as service:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias, cast
 
@@ -152,7 +154,7 @@ def _read(path: Path, finding: Finding) -> ProfileFile | None:
             if "usagestream" not in text:
                 return None
             prefix = _PYPROJECT_TABLE
-        table: Any = tomllib.loads(text)
+        table: Any = _parsed(text)
     except tomllib.TOMLDecodeError as exc:
         raise ConfigError(f"{path} is not valid TOML: {exc}") from exc
     except (OSError, UnicodeDecodeError) as exc:
@@ -163,7 +165,13 @@ def _read(path: Path, finding: Finding) -> ProfileFile | None:
         return None
     if path.parent.name == "usagestream" and path == _own_file().resolve():
         finding = "own"
-    return replace(_checked(path, text, prefix, table), finding=finding)
+    return replace(_checked(path, text, prefix, deepcopy(table)), finding=finding)
+
+
+# A client is made for each request by some, and a file is read for each client.
+@lru_cache(maxsize=16)
+def _parsed(text: str) -> dict[str, Any]:
+    return tomllib.loads(text)
 
 
 def _checked(path: Path, text: str, prefix: tuple[str, ...], table: object) -> ProfileFile:
