@@ -174,7 +174,7 @@ WAYS = [
     tracked_and_left,
     metered,
 ]
-IN_SHORT = (left_early, dropped, tracked)
+IN_SHORT = (dropped, tracked)
 STRUCK = [
     pytest.param(way, marks=() if way in IN_SHORT else pytest.mark.exhaustive) for way in WAYS
 ]

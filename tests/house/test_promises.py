@@ -29,6 +29,7 @@ def test_the_list_has_every_name_of_the_door() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("file", "before", "after", "found"),
     [

@@ -50,6 +50,7 @@ def documented(title: str) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_new_project_records_and_replays(python: Path, tmp_path: Path) -> None:
     """What the page tells, done as it tells it: recorded once, replayed without a network."""
     project = tmp_path / "project"
