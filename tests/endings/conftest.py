@@ -115,14 +115,22 @@ async def _run_async(profile: Profile, way: Way, params: dict[str, Any]) -> Ende
     return ended
 
 
+KEPT: list[AsyncUsageStream] = []
+"""Streams that outlive their event loop, and are dropped after it."""
+
+
 def run_asyncio(profile: Profile, way: Way, params: dict[str, Any]) -> Ended:
     """Run the program on asyncio."""
-    return asyncio.run(_run_async(profile, way, params))
+    ended = asyncio.run(_run_async(profile, way, params))
+    KEPT.clear()
+    return ended
 
 
 def run_trio(profile: Profile, way: Way, params: dict[str, Any]) -> Ended:
     """Run the program on trio."""
-    return trio.run(_run_async, profile, way, params)
+    ended = trio.run(_run_async, profile, way, params)
+    KEPT.clear()
+    return ended
 
 
 CODE = {"sync": run_sync, "asyncio": run_asyncio, "trio": run_trio}

@@ -417,3 +417,47 @@ def test_two_threads_on_one_stream() -> None:
         leave.set()
         first.join()
         assert stream.record.outcome is Outcome.COMPLETED
+
+
+def test_closing_from_another_thread_ends_the_reader_at_once(server: Emulator) -> None:
+    """It waits for bytes that will not come; the record says that the stream was closed."""
+    server.script(Scenario(text=TEXT, cut_after_frames=3, cut="stall"))
+    records: list[UsageRecord] = []
+    with Client(openai(server), on_record=records.append) as client:
+        stream = client.stream(model="gpt-4o", messages=QUESTION)
+        for _ in range(3):
+            next(stream)
+        reader = threading.Thread(target=stream.drain)
+        reader.start()
+        time.sleep(0.1)
+        started = time.monotonic()
+        stream.close()
+        reader.join(5)
+        assert time.monotonic() - started < 1
+    assert [record.outcome for record in records] == [Outcome.CLOSED]
+
+
+def test_closing_what_cannot_be_interrupted_from_another_thread() -> None:
+    """The reader ends with what it waits for; the record is there at once."""
+    entered, leave = threading.Event(), threading.Event()
+
+    class Slow(FakeBody):
+        def __iter__(self) -> Iterator[bytes]:
+            entered.set()
+            leave.wait(5)
+            yield HELLO
+
+    def slow(_request: Any) -> Any:
+        return Slow(adapter.head, ())
+
+    adapter: Any = FakeAdapter()
+    adapter.open = slow
+    with Client(adapter) as client:
+        stream = client.stream(**ASK)
+        reader = threading.Thread(target=stream.drain)
+        reader.start()
+        entered.wait(5)
+        stream.close()
+        assert stream.record.outcome is Outcome.CLOSED
+        leave.set()
+        reader.join(5)

@@ -23,7 +23,7 @@ from usagestream import (
 )
 from usagestream_adapters.emulator import Emulator, Scenario, scenarios
 
-from .conftest import CODE, Run, Way
+from .conftest import CODE, KEPT, Run, Way
 
 ROOT = Path(__file__).parents[2]
 TEXT = "One two three four five six seven eight nine ten"
@@ -160,6 +160,12 @@ async def drop_in_a_cycle_async(stream: AsyncUsageStream) -> None:
     circle.append(circle)
     del stream, circle
     gc.collect()
+
+
+async def outlive(stream: AsyncUsageStream) -> None:
+    """Keep the stream open until after the event loop."""
+    await anext(stream)
+    KEPT.append(stream)
 
 
 def drain_sync(stream: UsageStream) -> None:
@@ -314,6 +320,9 @@ CASES = {
         ESTIMATED,
         way=Way(drop_in_a_cycle_sync, drop_in_a_cycle_async),
         left=True,
+    ),
+    "open when its event loop is closed": Case(
+        SLOW, Outcome.ABANDONED, ESTIMATED, way=Way(read_sync, outlive), left=True, only="async"
     ),
     "dropped after the finish reason": Case(
         SLOW,

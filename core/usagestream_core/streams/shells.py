@@ -153,7 +153,14 @@ class SyncStream(_Held, UsageStream):
         return record
 
     def close(self) -> None:
-        self._left(None)
+        if not self._state.busy:
+            self._left(None)
+            return
+        # Another thread waits for the next bytes: it ends at once, and lets the connection go.
+        self._state.closed = True
+        self._state.life.settle(self._state.life.left_with())
+        if isinstance(self._body, Interruptible):
+            self._body.abort()
 
     def leave_at_exit(self) -> None:
         self._state.leave_at_exit(self._body)
