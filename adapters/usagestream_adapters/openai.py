@@ -11,7 +11,7 @@ from pydantic import Field
 
 from usagestream_core.adapter import Target
 from usagestream_core.errors import ConfigError
-from usagestream_core.profile import Profile, Secret, check_all, is_open, revealed
+from usagestream_core.profile import Profile, Secret, check_all, is_unset, revealed
 
 from .sdk.adapter import SdkAdapter
 from .sdk.addresses import (
@@ -69,7 +69,7 @@ class OpenAIProfile(Profile, frozen=True):
     def filled(self, environ: Mapping[str, str]) -> Self:
         """Take from the environment what this profile leaves open."""
         profile = super().filled(environ)
-        if is_open(profile.api_key) and profile.is_at_azure:
+        if is_unset(profile.api_key) and profile.is_at_azure:
             # Never the other way round: a key of Azure's is not sent to anyone else.
             azure = {"OPENAI_API_KEY": environ.get("AZURE_OPENAI_API_KEY", "")}
             profile = profile.filled_in(azure, "api_key")
@@ -94,7 +94,7 @@ class OpenAIProfile(Profile, frozen=True):
 
     def require_complete(self) -> None:
         """Raise `ConfigError` where there is no key."""
-        if is_open(self.api_key):
+        if is_unset(self.api_key):
             raise ConfigError(
                 "There is no OpenAI key: set OPENAI_API_KEY, or pass OpenAIProfile(api_key=...)."
             )

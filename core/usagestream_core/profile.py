@@ -14,7 +14,7 @@ __all__ = [
     "Secret",
     "SecretText",
     "check_all",
-    "is_open",
+    "is_unset",
     "mapping_fields",
     "revealed",
     "secret_fields",
@@ -103,7 +103,7 @@ class Profile(BaseModel, frozen=True):
         found: dict[str, object] = {
             field: environ[self.variables[field]]
             for field in fields
-            if is_open(getattr(self, field)) and environ.get(self.variables[field])
+            if is_unset(getattr(self, field)) and environ.get(self.variables[field])
         }
         for field in secret_fields(type(self)) & found.keys():
             found[field] = _hide(found[field])
@@ -141,7 +141,7 @@ def check_all(*checks: Callable[[], object]) -> None:
         raise ConfigError("\n".join(mistakes))
 
 
-def is_open(value: object) -> bool:
+def is_unset(value: object) -> bool:
     """Whether a field says nothing: an empty key is none."""
     if isinstance(value, SecretStr):
         value = value.get_secret_value()

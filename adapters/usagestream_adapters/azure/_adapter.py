@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from usagestream_core.adapter import Request, Target
 from usagestream_core.errors import ConfigError
-from usagestream_core.profile import Profile, check_all, is_open, revealed
+from usagestream_core.profile import Profile, check_all, is_unset, revealed
 
 from ..sdk.adapter import SdkAdapter
 from ..sdk.credentials import CallableFetcher, Fetcher, TokenSource, sendable
@@ -54,7 +54,7 @@ class AzureAdapter(SdkAdapter):
         fetcher = _fetcher(profile, self._surface)
         if fetcher is not None:
             self._tokens = TokenSource(fetcher, self.provider)
-            if not is_open(profile.api_key) and not self._surface.is_v1:
+            if not is_unset(profile.api_key) and not self._surface.is_v1:
                 # Version 2 of the SDK asks a function for a bearer only.
                 self._keys = self._tokens
 
@@ -65,10 +65,10 @@ class AzureAdapter(SdkAdapter):
 
     def _take_key(self) -> None:
         profile = self._profile
-        secret = profile.ad_token if is_open(profile.api_key) else profile.api_key
+        secret = profile.ad_token if is_unset(profile.api_key) else profile.api_key
         if isinstance(secret, str | SecretStr):
             name = "api_key (AZURE_OPENAI_API_KEY)"
-            if is_open(profile.api_key):
+            if is_unset(profile.api_key):
                 name = "ad_token (AZURE_OPENAI_AD_TOKEN)"
             self._key = sendable(revealed(secret), name)
 
@@ -120,7 +120,7 @@ class AzureAdapter(SdkAdapter):
             "api_version": self._surface.api_version,
             **self._client_options(),
         }
-        if not is_open(self._profile.api_key):
+        if not is_unset(self._profile.api_key):
             return {**options, "api_key": self._key or FETCHED}
         if token is not None:
             return {**options, "azure_ad_token_provider": token}
@@ -134,13 +134,13 @@ class AzureAdapter(SdkAdapter):
             return {**options, "base_url": surface.v1_base_url}
         options["base_url"] = surface.models_base_url
         options["default_query"] = {"api-version": surface.api_version}
-        if not is_open(self._profile.api_key):
+        if not is_unset(self._profile.api_key):
             options["api_key"] = self._key or FETCHED
         return options
 
     def _request_headers(self, key: str | None) -> dict[str, Any]:
         """A key that the SDK would send as a bearer, or could not fetch, goes where it belongs."""
-        if key is None and (not self._surface.is_models or is_open(self._profile.api_key)):
+        if key is None and (not self._surface.is_models or is_unset(self._profile.api_key)):
             return {}
         from openai import Omit
 
@@ -179,7 +179,7 @@ def _fetcher(profile: AzureProfile, surface: Surface) -> Fetcher | None:
     """Where tokens come from; `None` for a key or a token that is given as text."""
     credential = profile.credential
     if credential is None or credential == "api-key":
-        secret = profile.api_key if is_open(profile.ad_token) else profile.ad_token
+        secret = profile.api_key if is_unset(profile.ad_token) else profile.ad_token
         return (
             CallableFetcher(secret, "The function that gives the key") if callable(secret) else None
         )

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from usagestream_core.errors import ConfigError
-from usagestream_core.profile import is_open, revealed
+from usagestream_core.profile import is_unset, revealed
 
 from ..sdk.credentials import Token
 from ..sdk.errors import mask
@@ -88,7 +88,7 @@ class IdentityFetcher(CredentialFetcher):
             self._make(),
             scope,
             tenant_id=profile.tenant_id if profile.credential == "entra" else None,
-            secrets=() if is_open(secret) else (revealed(secret),),
+            secrets=() if is_unset(secret) else (revealed(secret),),
         )
 
     def forget(self) -> None:

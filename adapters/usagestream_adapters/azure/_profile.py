@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from usagestream_core.cost import Scope
 from usagestream_core.errors import ConfigError
-from usagestream_core.profile import Profile, Secret, SecretText, is_open
+from usagestream_core.profile import Profile, Secret, SecretText, is_unset
 
 from ..sdk.addresses import is_at, is_foreign
 from ..sdk.credentials import custom_headers
@@ -139,7 +139,7 @@ class AzureProfile(Profile, frozen=True):
 
     @model_validator(mode="after")
     def _has_one_credential(self) -> Self:
-        given = [name for name in ("api_key", "ad_token") if not is_open(getattr(self, name))]
+        given = [name for name in ("api_key", "ad_token") if not is_unset(getattr(self, name))]
         if self.credential is not None and not (
             self.credential == "api-key" and "api_key" in given
         ):
@@ -147,7 +147,7 @@ class AzureProfile(Profile, frozen=True):
         mistakes: list[str] = []
         if len(given) > 1:
             mistakes.append(f"{' and '.join(given)} are given: keep one credential.")
-        if not is_open(self.client_secret) and self.credential != "client-secret":
+        if not is_unset(self.client_secret) and self.credential != "client-secret":
             mistakes.append('client_secret is given: set credential = "client-secret" to use it.')
         if mistakes:
             raise ConfigError("\n".join(mistakes))
@@ -159,11 +159,11 @@ class AzureProfile(Profile, frozen=True):
         if profile.endpoint and not names_version(profile.endpoint):
             profile = profile.filled_in(environ, "api_version")
         kind = profile.credential
-        if kind is None and is_open(profile.api_key) and is_open(profile.ad_token):
+        if kind is None and is_unset(profile.api_key) and is_unset(profile.ad_token):
             profile = profile.filled_in(environ, "ad_token")
             if profile.ad_token is None:
                 profile = profile.filled_in(environ, "api_key")
-            if is_open(profile.api_key) and is_open(profile.ad_token):
+            if is_unset(profile.api_key) and is_unset(profile.ad_token):
                 kind = "entra" if any(map(environ.get, IDENTITY_VARIABLES)) else None
                 profile = profile.model_copy(update={"credential": kind})
         elif kind == "api-key":
@@ -198,13 +198,13 @@ class AzureProfile(Profile, frozen=True):
 
     def require_complete(self) -> None:
         """Raise `ConfigError`, with field and variable, where an endpoint or a key is missing."""
-        missing = [_missing("endpoint")] if is_open(self.endpoint) else []
+        missing = [_missing("endpoint")] if is_unset(self.endpoint) else []
         if self.credential is None or self.credential == "api-key":
-            if is_open(self.api_key) and is_open(self.ad_token):
+            if is_unset(self.api_key) and is_unset(self.ad_token):
                 missing.append(_missing("api_key", ', or credential="entra" to use an identity'))
         elif self.credential == "client-secret":
             needed = ("tenant_id", "client_id", "client_secret")
-            missing += [_missing(field) for field in needed if is_open(getattr(self, field))]
+            missing += [_missing(field) for field in needed if is_unset(getattr(self, field))]
         if missing:
             raise ConfigError("\n".join(missing))
 

@@ -43,7 +43,7 @@ class ChatDecoder(SseDecoder):
                 type(text) is str
                 and type(index) is int
                 and choice["finish_reason"] is None
-                and (len(delta) == 1 or not _says_more(delta))
+                and (len(delta) == 1 or not _has_more_than_text(delta))
                 and self._identified
                 and "usage" not in choice
                 and not (kind or frame.get("usage") or frame.get("error"))
@@ -133,7 +133,7 @@ class ChatDecoder(SseDecoder):
         content = delta.get("content")
         index = choice.get("index")
         index = index if type(index) is int else 0
-        more = _says_more(delta)
+        more = _has_more_than_text(delta)
         return Chunk(
             text=content if type(content) is str else _joined_text(content),
             index=index,
@@ -187,7 +187,7 @@ def _usage_elsewhere(frame: dict[str, Any]) -> Any:
     return groq.get("usage") if type(groq) is dict else None
 
 
-def _says_more(delta: dict[str, Any]) -> bool:
+def _has_more_than_text(delta: dict[str, Any]) -> bool:
     """Whether there is more to a delta than text. Many servers repeat the role, or send nulls."""
     return bool(
         delta.get("refusal")

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from ..errors import ConfigError
 from ..masking import shown_address
-from ..profile import Profile, check_all, is_open, secret_fields
+from ..profile import Profile, check_all, is_unset, secret_fields
 from .file import ProfileFile, find_file
 from .from_file import make_profile
 from .providers import installed_providers, load_adapter_type
@@ -138,7 +138,7 @@ def _values(profile: Profile, file: ProfileFile | None) -> Iterator[ListedValue]
             continue
         if file is not None and name in table:
             origin = _in_file(file, profile.name or "", name, table[name])
-        elif name in profile.variables and not is_open(value):
+        elif name in profile.variables and not is_unset(value):
             origin = f"environment variable {profile.variables[name]}"
         else:
             origin = "default"
@@ -155,7 +155,7 @@ def _in_file(file: ProfileFile, profile: str, key: str, value: object) -> str:
 
 
 def _shown(value: Any, secret: bool) -> Any:
-    if is_open(value):
+    if is_unset(value):
         return None
     if isinstance(value, Mapping):
         mapping = cast("Mapping[str, Any]", value)

@@ -20,7 +20,7 @@ from typing import Any, Final, cast
 
 from ..errors import ConfigError, UntrustedProfileError
 from ..masking import shown_address
-from ..profile import Profile, is_open, mapping_fields, secret_fields
+from ..profile import Profile, is_unset, mapping_fields, secret_fields
 from .file import ProfileFile
 from .references import path_of, reference
 
@@ -152,7 +152,7 @@ def _from_outside(file: ProfileFile, name: str, kind: type[Profile]) -> Iterator
 
 def _from_environment(filled: Profile, table: Mapping[str, Any]) -> Iterator[str]:
     for name in sorted(secret_fields(type(filled)) - table.keys()):
-        if not is_open(getattr(filled, name)):
+        if not is_unset(getattr(filled, name)):
             yield f"{name} (environment variable {filled.variables.get(name, '')})"
 
 
