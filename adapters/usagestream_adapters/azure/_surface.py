@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Final
 from urllib.parse import parse_qs
 
 from usagestream_core.errors import ConfigError
 
 from ..sdk.addresses import host_of, origin_of, shown_url, split_url, without
 from ..sdk.pasted import take_apart
+from ..sdk.usage_option import is_too_early
 
 __all__ = ["Surface", "find_surface", "names_version"]
 
 _DATED = re.compile(r"\d{4}-\d{2}-\d{2}(-preview)?")
-
-_FIRST_WITH_USAGE: Final = "2024-09-01"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +47,8 @@ class Surface:
 
     @property
     def takes_usage_request(self) -> bool:
-        """Whether `stream_options` can be asked for: not before 2024-09-01-preview (WIRE §2.1).
-
-        That is about the classic surface: model inference took it with an older date (WIRE §2.9).
-        """
-        version = self.api_version
-        return version is None or self.is_models or version[:10] >= _FIRST_WITH_USAGE
+        """Whether `stream_options` can be asked for, as far as is known beforehand."""
+        return not is_too_early(self.api_version, is_models=self.is_models)
 
 
 def find_surface(endpoint: str, api_version: str | None, *, fallback: str | None = None) -> Surface:

@@ -18,11 +18,12 @@ from typing import Any, Final, Literal
 
 from .error_body import decoded
 
-__all__ = ["RefusedOption", "refused_option", "without"]
+__all__ = ["RefusedOption", "is_too_early", "refused_option", "without"]
 
 RefusedOption = Literal["include_usage", "stream_options"]
 """What has to be left out: the one key, whose mere presence is refused, or the whole object."""
 
+_FIRST_VERSION: Final = "2024-09-01"
 _NAMES: Final = r"(?:stream_options|include_usage)"
 _BLAME: Final = (
     r"unrecogni[sz]ed|unknown|unsupported|unexpected|extra|additional|invalid|not permitted|"
@@ -35,6 +36,15 @@ _BLAMED: Final = re.compile(
 _QUOTED: Final = re.compile(r"""(["'`])(?=[^"'`]*\s)[^"'`]*\1""")
 _OTHER_OPTION: Final = re.compile(r"stream_options\.(?!include_usage)\w")
 _PARTS: Final = ("error", "errors", "detail", "details", "message", "msg", "innererror")
+
+
+def is_too_early(api_version: str | None, *, is_models: bool) -> bool:
+    """Whether a dated api version of Azure does not know `stream_options` yet (WIRE §2.1).
+
+    That is about the classic surface: model inference took it with an older date (WIRE §2.9).
+    """
+    version = api_version or ""
+    return version[:1].isdigit() and version[:10] < _FIRST_VERSION and not is_models
 
 
 def refused_option(status: int, text: str, messages: object) -> RefusedOption | None:

@@ -13,10 +13,9 @@ from urllib.parse import urlsplit
 
 from usagestream_core.record import UsageRequest
 
-__all__ = ["NOT_TO_ASK", "Asked", "Asking", "body_of"]
+from ..sdk.usage_option import is_too_early
 
-_FIRST_VERSION: Final = "2024-09-01"
-"""The first dated api version of Azure that takes `stream_options` (WIRE §2.1)."""
+__all__ = ["NOT_TO_ASK", "Asked", "Asking", "body_of"]
 
 
 def body_of(options: Any) -> dict[str, Any]:
@@ -70,8 +69,5 @@ class Asking:
 
 def _is_known_to_refuse(body: Mapping[str, Any], place: tuple[str, ...]) -> bool:
     """Azure On Your Data and early api versions are known to refuse (WIRE §2.1)."""
-    version = place[-1]
-    # Model inference took it with an older date (WIRE §2.9).
     is_models = urlsplit(place[0]).path.rstrip("/").endswith("/models")
-    too_early = version[:1].isdigit() and version < _FIRST_VERSION and not is_models
-    return "data_sources" in body or too_early
+    return "data_sources" in body or is_too_early(place[-1], is_models=is_models)
