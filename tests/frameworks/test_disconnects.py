@@ -30,7 +30,11 @@ PAGE = (Path(__file__).parents[2] / "docs" / "web.md").read_text("utf-8")
 EXAMPLES = dict(
     re.findall(r"^## (\w+)[^\n]*\n+```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 )
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    # Garbage is collected here, that of other tests included.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 SLOW = Scenario(text=[f"{number} " for number in range(40)], delay=0.02)
 
 
