@@ -260,9 +260,10 @@ class SdkAdapter:
         secrets = self.secrets()
         Mask.of(secrets).error(exc)
         error = translate(exc, self._who, secrets)
-        if isinstance(exc, RuntimeError) and "loop" in str(exc):
+        broke = exc.__cause__ if type(exc).__name__ == "APIConnectionError" else exc  # before 3
+        if isinstance(broke, RuntimeError) and "loop" in str(broke):
             error = ConfigError(
-                f"The http_client cannot be used in this event loop ({exc}): it has connections "
+                f"The http_client cannot be used in this event loop ({broke}): it has connections "
                 "of another one. Make a client for each loop, or leave the http_client out."
             )
         if opening.again(exc, error):
