@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import warnings
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
@@ -122,14 +123,18 @@ KEPT: list[AsyncUsageStream] = []
 def run_asyncio(profile: Profile, way: Way, params: dict[str, Any]) -> Ended:
     """Run the program on asyncio."""
     ended = asyncio.run(_run_async(profile, way, params))
-    KEPT.clear()
+    if KEPT:
+        KEPT.clear()
+        gc.collect()  # the connection too, of which the loop will not take care any more
     return ended
 
 
 def run_trio(profile: Profile, way: Way, params: dict[str, Any]) -> Ended:
     """Run the program on trio."""
     ended = trio.run(_run_async, profile, way, params)
-    KEPT.clear()
+    if KEPT:
+        KEPT.clear()
+        gc.collect()  # the connection too, of which the loop will not take care any more
     return ended
 
 
