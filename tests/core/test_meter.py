@@ -296,3 +296,10 @@ def test_the_record_of_a_request_without_an_answer() -> None:
 def test_done_without_its_blank_line_counts() -> None:
     """The end of the body ends the last event (WIRE §3.6)."""
     assert decode(body(HI, done=False) + DONE.strip()).failure is None
+
+
+def test_what_was_used_so_far_is_final_once_all_was_said() -> None:
+    """Also before the last chunk is handed over."""
+    meter = new_meter()
+    meter.feed(HELLO, 1.0)
+    assert meter.so_far == Usage.model_validate({**REPORTED, "source": UsageSource.REPORTED})
