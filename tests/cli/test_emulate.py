@@ -31,7 +31,8 @@ def play(monkeypatch: pytest.MonkeyPatch, *options: str) -> tuple[Emulator | Non
         made.append(server)
 
     monkeypatch.setattr(importlib.import_module("usagestream_adapters.cli.emulate"), SERVE, serve)
-    result = CliRunner().invoke(main, ["emulate", *options])
+    # At a port that is free: the command's own may be that of a test beside this one.
+    result = CliRunner().invoke(main, ["emulate", "--port=0", *options])
     return (made[0] if made else None), result
 
 
