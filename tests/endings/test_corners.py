@@ -393,9 +393,8 @@ def test_two_tasks_on_one_stream() -> None:
     assert asyncio.run(main()) == "Hello"
 
 
-def test_two_threads_on_one_stream() -> None:
-    """As with two tasks."""
-    entered, leave = threading.Event(), threading.Event()
+def held_back(entered: threading.Event, leave: threading.Event) -> Any:
+    """An adapter whose body says that it is being read, and comes when it is let go."""
 
     class Slow(FakeBody):
         def __iter__(self) -> Iterator[bytes]:
@@ -408,6 +407,13 @@ def test_two_threads_on_one_stream() -> None:
 
     adapter: Any = FakeAdapter()
     adapter.open = slow
+    return adapter
+
+
+def test_two_threads_on_one_stream() -> None:
+    """As with two tasks."""
+    entered, leave = threading.Event(), threading.Event()
+    adapter = held_back(entered, leave)
     with Client(adapter) as client, client.stream(**ASK) as stream:
         first = threading.Thread(target=stream.drain)
         first.start()
@@ -440,18 +446,7 @@ def test_closing_from_another_thread_ends_the_reader_at_once(server: Emulator) -
 def test_closing_what_cannot_be_interrupted_from_another_thread() -> None:
     """The reader ends with what it waits for; the record is there at once."""
     entered, leave = threading.Event(), threading.Event()
-
-    class Slow(FakeBody):
-        def __iter__(self) -> Iterator[bytes]:
-            entered.set()
-            leave.wait(5)
-            yield HELLO
-
-    def slow(_request: Any) -> Any:
-        return Slow(adapter.head, ())
-
-    adapter: Any = FakeAdapter()
-    adapter.open = slow
+    adapter = held_back(entered, leave)
     with Client(adapter) as client:
         stream = client.stream(**ASK)
         reader = threading.Thread(target=stream.drain)
