@@ -9,7 +9,6 @@ from decimal import Context, Decimal
 from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -18,7 +17,7 @@ from pydantic import (
     model_serializer,
 )
 
-from ._shown import shown
+from ._described import Described
 from .usage import Usage, UsageSource
 
 __all__ = [
@@ -87,7 +86,7 @@ class LongContext(NamedTuple):
     rates: Rates
 
 
-class Rates(BaseModel, frozen=True):
+class Rates(Described, frozen=True):
     """Prices for a million tokens of each kind. `None` means that the list names none.
 
     Where there is none, tokens are charged at the rate of what they are a part of, and the cost
@@ -96,26 +95,31 @@ class Rates(BaseModel, frozen=True):
     of nothing.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    # Built once, below: `LongContext` holds another of these.
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
     input: Rate | None = None
+    """Everything read that has no rate of its own below."""
     output: Rate | None = None
     """Everything written that is not audio: text, reasoning, predictions that were rejected."""
     cache_read: Rate | None = None
+    """Input that was read from the cache."""
     cache_write: Rate | None = None
-    """Of a 30-minute lifetime, or of the only one."""
+    """Input that was written to the cache, for a lifetime of 30 minutes or the only one."""
     cache_write_12h: Rate | None = None
+    """Input that was written to the cache for 12 hours."""
     input_audio: Rate | None = None
+    """Input of sound that was not read from the cache."""
     cache_read_audio: Rate | None = None
+    """Input of sound that was read from the cache."""
     output_audio: Rate | None = None
+    """Output of sound."""
     input_image: Rate | None = None
+    """Input of pictures that was not read from the cache."""
     cache_read_image: Rate | None = None
+    """Input of pictures that was read from the cache."""
     long_context: LongContext | None = None
     """What a request with a long input costs instead, every token of it."""
-
-    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
-        """What is known."""
-        return shown(super().__repr_args__())
 
     @model_serializer(mode="wrap", when_used="json")
     def _known(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -125,7 +129,7 @@ class Rates(BaseModel, frozen=True):
 Rates.model_rebuild()
 
 
-class Price(BaseModel, frozen=True):
+class Price(Described, frozen=True):
     """Which price: enough to explain a cost, and to make it anew."""
 
     source: str
@@ -142,16 +146,14 @@ class Price(BaseModel, frozen=True):
     until: date | None = None
     """The first day (UTC) after it; `None` where no end is known."""
     currency: str = "USD"
+    """The currency's code."""
     rates: Rates
+    """For a million tokens, in this currency."""
     assumed: tuple[str, ...] = ()
     """What was taken for granted when the price was looked up: see `Cost.assumed`."""
 
-    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
-        """What is known."""
-        return shown(super().__repr_args__())
 
-
-class Cost(BaseModel, frozen=True):
+class Cost(Described, frozen=True):
     """What a stream or a call cost, in the currency of its price. Frozen; JSON in and out.
 
     The parts are disjoint and add up to `total` exactly: cached audio is in `cache_read` and in no
@@ -159,16 +161,24 @@ class Cost(BaseModel, frozen=True):
     """
 
     total: Amount
+    """All parts together."""
     input: Amount | None = None
     """Text that was neither read from the cache nor written to it."""
     cache_read: Amount | None = None
+    """Whatever was read from the cache."""
     cache_write: Amount | None = None
+    """Whatever was written to the cache, for any lifetime."""
     input_audio: Amount | None = None
+    """Sound that was read, but not from the cache."""
     input_image: Amount | None = None
+    """Pictures that were read, but not from the cache."""
     output: Amount | None = None
+    """Whatever was written that is not sound; reasoning is included."""
     output_audio: Amount | None = None
+    """Sound that was written."""
 
     price: Price
+    """The price that it was worked out with."""
     basis: UsageSource
     """Whether the tokens were reported or estimated."""
     lower_bound: bool = False
@@ -201,7 +211,7 @@ class Cost(BaseModel, frozen=True):
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
         """What is known, amounts in full."""
-        for name, value in shown(super().__repr_args__()):
+        for name, value in super().__repr_args__():
             yield name, amount_text(value) if isinstance(value, Decimal) else value
 
     def __str__(self) -> str:

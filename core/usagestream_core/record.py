@@ -7,14 +7,14 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
-from ._shown import shown
+from ._described import Described
 from .cost import Cost, Scope
 from .usage import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable
+    from collections.abc import Awaitable
     from typing import Protocol
 
     class Recoverer(Protocol):
@@ -62,7 +62,7 @@ class Outcome(StrEnum):
     """No stream was opened: the provider refused, or could not be reached."""
 
 
-class RecordedError(BaseModel, frozen=True, use_attribute_docstrings=True):
+class RecordedError(Described, frozen=True):
     """What went wrong, without secrets."""
 
     type: str
@@ -75,7 +75,7 @@ class RecordedError(BaseModel, frozen=True, use_attribute_docstrings=True):
     """The provider's error code."""
 
 
-class UsageRecord(BaseModel, frozen=True, use_attribute_docstrings=True):
+class UsageRecord(Described, frozen=True):
     """Who streamed what and when, how it ended, and what it cost, in tokens and in money.
 
     Frozen; `model_dump_json` and `model_validate_json` round-trip. Holds no key, no token and no
@@ -193,10 +193,6 @@ class UsageRecord(BaseModel, frozen=True, use_attribute_docstrings=True):
         still being written when the time is up; `ProviderError` where the provider refuses.
         """
         return client.recover(self, cancel=cancel, timeout=timeout)
-
-    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
-        """What is known: what is `None` or empty is left out."""
-        return shown(super().__repr_args__())
 
     @property
     def duration(self) -> float:

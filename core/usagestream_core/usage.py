@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 
-from ._shown import shown
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from ._described import Described
 
 __all__ = ["Usage", "UsageSource"]
 
@@ -26,7 +23,7 @@ class UsageSource(StrEnum):
     """Nobody reported them and nothing was counted."""
 
 
-class Usage(BaseModel, frozen=True):
+class Usage(Described, frozen=True):
     """Token counts, named alike for every provider. `None` means not reported, and is never 0.
 
     How they nest: `input_tokens` holds everything the model read and `output_tokens` everything
@@ -43,7 +40,7 @@ class Usage(BaseModel, frozen=True):
     kept; `anomalies` names what does not add up.
     """
 
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid")
 
     input_tokens: int | None = None
     """Tokens the model read, cached ones included."""
@@ -85,10 +82,6 @@ class Usage(BaseModel, frozen=True):
     odd: tuple[str, ...] | None = None
     """What was reported and is no proper count, or cannot be true, as it was sent; `None` where all
     was in order. `anomalies` begins with it."""
-
-    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
-        """What is known: counts that were not reported are left out."""
-        return shown(super().__repr_args__())
 
     @property
     def prompt_tokens(self) -> int | None:

@@ -94,6 +94,21 @@ def test_importing_the_library_loads_nothing_heavy() -> None:
     assert result.stdout == "[] []\n"
 
 
+def test_importing_the_library_does_only_what_a_client_needs() -> None:
+    """Whom nothing is asked of is not loaded; no source is parsed in order to describe fields."""
+    late = ["usagestream_core.profiles.listing", "usagestream_core.profiles.trust", "asyncio"]
+    code = (
+        "import ast, sys, pydantic\n"
+        "ast.parse = None\n"
+        "from usagestream import Client\n"
+        f"print([name for name in {late!r} if name in sys.modules])"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert result.stdout == "[]\n"
+
+
 def test_types_for_checkers_cost_nothing_at_run_time() -> None:
     """The module of parameter types can be imported without the SDK that defines them."""
     module = importlib.import_module(TYPES_ONLY)

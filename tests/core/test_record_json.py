@@ -6,8 +6,9 @@ import json
 from typing import Any
 
 import pytest
+from pydantic import Field
 
-from usagestream import RecordedError, Usage, UsageRecord
+from usagestream import Cost, Price, Rates, RecordedError, Usage, UsageRecord
 
 OLDEST = (
     '{"id":"0f","api":"chat","provider":"openai","profile":null,"endpoint":"api.openai.com",'
@@ -23,11 +24,40 @@ OLDEST = (
 """As the first version wrote it, before `version` and `anomalies`."""
 
 
-@pytest.mark.parametrize("model", [UsageRecord, Usage, RecordedError])
+@pytest.mark.parametrize("model", [UsageRecord, Usage, RecordedError, Cost, Price, Rates])
 def test_every_field_is_described(model: Any) -> None:
     """The schema says what each means, in the words of the class."""
-    fields = model.model_json_schema()["properties"]
+    schema = model.model_json_schema()
+    fields = schema.get("$defs", {}).get(model.__name__, schema)["properties"]
     assert [name for name, field in fields.items() if not field.get("description")] == []
+
+
+def test_what_a_record_holds_is_described_in_its_schema() -> None:
+    """As it is written too, and not on its own only."""
+    schema = UsageRecord.model_json_schema(mode="serialization")
+    usage = schema["$defs"]["Usage"]["properties"]
+    assert usage["input_tokens"]["description"] == "Tokens the model read, cached ones included."
+    assert schema["$defs"]["Price"]["properties"]["since"]["description"].startswith("The first")
+
+
+def test_a_class_of_your_own_keeps_the_descriptions() -> None:
+    """A field of its own has the one it is given; one without any source has none."""
+
+    class MineError(RecordedError, frozen=True):
+        status: int | None = Field(default=None, description="mine")
+        own: int = 0
+
+    fields = MineError.model_json_schema()["properties"]
+    assert fields["type"]["description"] == "Class name of the exception."
+    assert fields["status"]["description"] == "mine"
+    assert "description" not in fields["own"]
+
+
+def test_without_the_source_there_is_a_schema_all_the_same() -> None:
+    """A program that ships compiled files only loses the descriptions, and nothing else."""
+    sourceless: Any = type("Odd", (RecordedError,), {"__module__": "of nowhere"})
+    assert sourceless.model_json_schema()["properties"]["type"]["description"]
+    assert sourceless.model_json_schema()["title"] == "Odd"
 
 
 def test_a_record_of_the_first_version_reads() -> None:

@@ -13,7 +13,6 @@ from ..profile import Profile
 from .file import ProfileFile, find_file, looked_for, suggestion
 from .from_file import make_profile
 from .providers import installed_providers, load_adapter_type
-from .trust import require_trust
 
 __all__ = ["Resolved", "chosen_name", "only_provider", "resolve", "resolve_profile"]
 
@@ -60,6 +59,8 @@ def resolve(
     file = find_file(environ, start)
     name = profile or environ.get("USAGESTREAM_PROFILE") or chosen_name(file)
     if file is not None and name is not None and name in file.profiles:
+        from .trust import require_trust  # not for those who have no file
+
         made = make_profile(file, name, environ)
         verdict = require_trust(file, made, environ)
         return Resolved(profile=made, origin=f"{file.path}; {verdict.why}")
