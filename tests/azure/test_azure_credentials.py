@@ -24,6 +24,7 @@ from tests._support.worlds import ASK, World
 
 from usagestream import AsyncClient, AuthenticationError, Client, ConfigError
 from usagestream_adapters.azure import AzureProfile
+from usagestream_adapters.azure._credentials import CredentialFetcher
 from usagestream_adapters.emulator import Emulator
 
 Make = Callable[..., AzureProfile]
@@ -308,9 +309,11 @@ def test_a_wrong_secret(world: World, server: Emulator, entra_profile: Make) -> 
     """Entra's words come with what to do, and without the secret they repeat."""
     wrong = "wrong-seeded-secret-9876543210"
     raised = refused(world, entra_profile(client_secret=wrong), server)
-    assert str(raised).startswith("ClientSecretCredential got no token for https://ai.azure.com")
-    assert "AADSTS7000215" in str(raised)
-    assert str(raised).endswith("Check client_secret: it is wrong, or has expired.")
+    first, line = str(raised).split("\n")
+    assert first.startswith("ClientSecretCredential got no token for https://ai.azure.com")
+    assert first.endswith("Check client_secret: it is wrong, or has expired.")
+    assert line.startswith("  ClientSecretCredential: AADSTS7000215: ")
+    assert "Trace ID" not in line
     assert isinstance(raised.__cause__, AzureError)
     (record,) = world.records
     assert wrong not in f"{raised} {raised!r} {record.model_dump_json()}"
@@ -326,17 +329,72 @@ def test_the_default_chain_names_what_it_tried(
     world: World, server: Emulator, directory: Directory, entra_profile: Make,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    """Every credential that was tried is in the message."""
+    """Every credential that was tried has a line, below what to do first."""
     monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "prod")
     directory.refuse = (
         400,
         {"error": "invalid_request", "error_description": "Identity not found"},
     )
     raised = refused(world, entra_profile("entra"), server)
-    assert "EnvironmentCredential: " in str(raised)
-    assert "ManagedIdentityCredential: " in str(raised)
-    assert "Assign a managed identity to this host" in str(raised)
+    first, *lines = str(raised).split("\n")
+    assert "Assign a managed identity to this host" in first
+    assert [line.partition(": ")[0] for line in lines] == [
+        "  EnvironmentCredential",
+        "  WorkloadIdentityCredential",
+        "  ManagedIdentityCredential",
+    ]
+    assert lines[0].endswith(": Environment variables are not fully configured.")
     assert isinstance(raised.__cause__, AzureError)
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_a_failure_is_said_once(
+    kind: str, server: Emulator, directory: Directory, entra_profile: Make,
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    """What is raised here is not logged by azure-identity too; what others ask for is."""
+    monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "prod")
+    directory.refuse = (400, {"error": "invalid_request", "error_description": "Not found"})
+
+    async def run() -> None:
+        async with (
+            azure.identity.aio.DefaultAzureCredential() as credential,
+            AsyncClient(entra_profile(credential)) as client,
+        ):
+            with pytest.raises(AuthenticationError):
+                await client.stream(**ASK).drain()
+            assert caplog.records == []
+            with pytest.raises(AzureError):
+                await credential.get_token_info("https://ai.azure.com/.default")
+
+    if kind == "async":
+        asyncio.run(run())
+    else:
+        with azure.identity.DefaultAzureCredential() as credential:
+            with Client(entra_profile(credential)) as client, pytest.raises(AuthenticationError):
+                client.stream(**ASK).drain()
+            assert caplog.records == []
+            with pytest.raises(AzureError):
+                credential.get_token("https://ai.azure.com/.default")
+    assert {record.levelname for record in caplog.records} == {"WARNING"}
+    assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("Az authentication unavailable. No accounts.", "No accounts."),
+        ("Az authentication unavailable.", "authentication unavailable."),
+        ("No. Visit https://aka.ms/x to troubleshoot this issue.", "No."),
+        ("Visit https://aka.ms/x", "Visit https://aka.ms/x"),
+        ("too long " * 40, ("too long " * 40)[:199] + "…"),
+    ],
+)
+def test_what_a_credential_says_is_one_short_line(said: str, shown: str) -> None:
+    """Without where to read on, where there is more; the error's cause has all of it."""
+    az = type("Az", (), {"get_token": None})()
+    explained = CredentialFetcher(az, "scope").explain(ValueError(said))
+    assert explained == f"Az got no token for scope.\n  Az: {shown}"
 
 
 def test_no_azure_cli(

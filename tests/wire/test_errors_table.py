@@ -26,6 +26,7 @@ from usagestream import (
     RateLimitError,
 )
 from usagestream_adapters.azure import AzureProfile
+from usagestream_adapters.emulator import errors as emulated
 from usagestream_adapters.openai import OpenAIProfile
 from usagestream_adapters.sdk.errors import translate
 
@@ -153,6 +154,15 @@ def test_table(
     (record,) = world.records
     assert record.request_ids == ids
     assert raised.record is record
+
+
+def test_what_the_emulator_lacks_is_not_the_providers_fault(world: World) -> None:
+    """Who plays a provider says what to install; nobody is told to try again later."""
+    reply = emulated.tokenizer_missing()
+    raised = refused(world, reply.status, reply.body, {})
+    assert type(raised) is ProviderError
+    assert str(raised).startswith("The local server in the place of openai could not answer (500")
+    assert str(raised).endswith("or give the scenario its `usage`.")
 
 
 def test_the_gateways_own_id_is_kept(world: World) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
 from usagestream_core.errors import ConfigError
@@ -32,6 +35,39 @@ _ADVICE: Final = (
      "Assign a managed identity to this host, and check client_id if it is a user-assigned one."),
 )  # fmt: skip
 
+_LONGEST: Final = 200
+"""Characters of what one credential said; all of it is in the error's cause."""
+_BESIDE: Final = re.compile(r"aka\.ms|troubleshoot")
+"""Sentences that say where to read on."""
+_TRACES: Final = re.compile(r" *\b(Trace ID|Correlation ID|Timestamp): .*")
+_UNAVAILABLE: Final = re.compile(r"\w+ authentication unavailable\.$")
+
+_asking: ContextVar[bool] = ContextVar("usagestream_asking_identity", default=False)
+"""Whether a credential is asked by us, whose error says what azure-identity would log."""
+
+
+@contextmanager
+def _asked_by_us() -> Generator[None]:
+    token = _asking.set(True)
+    try:
+        yield
+    finally:
+        _asking.reset(token)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    return record.levelno != logging.WARNING or not _asking.get()
+
+
+def _say_once() -> None:
+    """Keep azure-identity from logging the failures that are raised here, with all it has to say.
+
+    A program without logging set up would have them on its terminal, beside the error.
+    """
+    for room in ("azure.identity", "azure.identity.aio"):
+        for module in ("_credentials.chained", "_internal.decorators"):
+            logging.getLogger(f"{room}.{module}").addFilter(_is_news)
+
 
 class CredentialFetcher:
     """Asks a `TokenCredential` or an `AsyncTokenCredential`, which keeps its own cache."""
@@ -49,19 +85,24 @@ class CredentialFetcher:
         self._tenant_id = tenant_id
         self._secrets = secrets
         self.is_async = is_async_credential(credential)
+        _say_once()
 
     def __call__(self) -> Token | Awaitable[Token]:
+        with _asked_by_us():
+            given = self._ask()
+        return self._awaited(given) if inspect.isawaitable(given) else _token(given)
+
+    def _ask(self) -> Any:
         get_info = getattr(self._credential, "get_token_info", None)
         if get_info is None:
             more = {} if self._tenant_id is None else {"tenant_id": self._tenant_id}
-            given = self._credential.get_token(self._scope, **more)
-        else:
-            options = None if self._tenant_id is None else {"tenant_id": self._tenant_id}
-            given = get_info(self._scope, options=options)
-        return self._awaited(given) if inspect.isawaitable(given) else _token(given)
+            return self._credential.get_token(self._scope, **more)
+        options = None if self._tenant_id is None else {"tenant_id": self._tenant_id}
+        return get_info(self._scope, options=options)
 
     async def _awaited(self, given: Awaitable[Any]) -> Token:
-        return _token(await given)
+        with _asked_by_us():
+            return _token(await given)
 
     def forget(self) -> None:
         """The credential is the caller's: it decides what it keeps."""
@@ -70,12 +111,34 @@ class CredentialFetcher:
         """The credential is the caller's to close."""
 
     def explain(self, exc: Exception) -> str:
-        """Say what azure-identity said, which names the credentials it tried."""
+        """Say what to do first, and below, in a line each, what the credentials said."""
         kind = type(self._credential).__name__
-        said = str(getattr(exc, "message", None) or exc)
+        said = mask(str(getattr(exc, "message", None) or exc), self._secrets)
         advice = next((advice for pattern, advice in _ADVICE if re.search(pattern, said)), "")
-        said = " ".join(mask(said, self._secrets).split())[:1500]
-        return f"{kind} got no token for {self._scope}: {said} {advice}".rstrip()
+        first = f"{kind} got no token for {self._scope}. {advice}".rstrip()
+        lines = [f"  {name}: {_in_short(name, words)}" for name, words in _attempts(kind, said)]
+        return "\n".join((first, *lines))
+
+
+def _attempts(kind: str, said: str) -> list[tuple[str, str]]:
+    """Each credential that was tried, and what it said; the one that there is, where it was one."""
+    _, chain, tried = said.partition("Attempted credentials:\n\t")
+    if not chain:
+        return [(kind, said)]
+    tried = tried.partition("\nTo mitigate this issue")[0]
+    return [
+        (name, words) for name, _, words in (one.partition(": ") for one in tried.split("\n\t"))
+    ]
+
+
+def _in_short(name: str, words: str) -> str:
+    """One line of what a credential said, without its name."""
+    words = _TRACES.sub("", " ".join(words.split())).removeprefix("Authentication failed: ")
+    sentences = [each for each in re.split(r"(?<=[.!]) ", words) if not _BESIDE.search(each)]
+    if len(sentences) > 1 and _UNAVAILABLE.match(sentences[0]):
+        del sentences[0]
+    text = (" ".join(sentences) or words).removeprefix(f"{name} ")
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
 class IdentityFetcher(CredentialFetcher):

@@ -54,6 +54,8 @@ class _Rule:
     codes: tuple[str, ...] = ()
     says: tuple[str, ...] = ()
     """Any of these in the body's text, in lower case."""
+    opening: str = "{provider} refused the request"
+    """Who did what."""
 
     def fits(self, status: int, code: str | None, text: str) -> bool:
         return (
@@ -178,6 +180,12 @@ _RULES: Final = (
     ),
     _Rule(RateLimitError, statuses=(429,)),
     _Rule(
+        ProviderError,
+        opening="The local server in the place of {provider} could not answer",
+        statuses=(500,),
+        codes=("tokenizer_missing",),  # of the emulator: the server's trouble, not a provider's
+    ),
+    _Rule(
         ProviderUnavailableError,
         "The fault is the provider's, or of what stands between: try again later.",
         statuses=(408, *range(500, 600)),
@@ -269,7 +277,7 @@ def _refusal(response: Any, provider: str, secrets: tuple[str, ...]) -> Provider
     found = ", ".join(f"{name} ({verdict})" for name, verdict in categories.items())
     label = f"{status} {code}" if code and code != str(status) else str(status)
     parts = [
-        f"{provider} refused the request ({label}): {message}",
+        f"{rule.opening.format(provider=provider)} ({label}): {message}",
         found and f"Filtered: {found}.",
         rule.advice,
     ]
