@@ -1,0 +1,6 @@
+"""Where every stream is written before it begins, and when it ends; nothing of what was said."""
+
+from ._database import Database
+from ._schema import metadata
+
+__all__ = ["Database", "metadata"]

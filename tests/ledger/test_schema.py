@@ -1,0 +1,88 @@
+"""What a ledger is kept in: one schema, brought up to date by whoever opens it first."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import text
+
+from usagestream import ConfigError
+from usagestream_adapters.ledger._database import Database
+from usagestream_adapters.ledger._schema import VERSION_TABLE, metadata
+
+
+def test_the_migrations_come_to_the_schema(database: Database) -> None:
+    """What they make step by step is what the code reads and writes."""
+    with database.reading() as connection:
+        options = {"version_table": VERSION_TABLE}
+        found = compare_metadata(MigrationContext.configure(connection, opts=options), metadata)
+    without_its_kind = [each for each in found if "usagestream_streams_tags" not in str(each)]
+    assert without_its_kind == []
+
+
+def test_many_open_a_new_ledger_at_once(url: str) -> None:
+    """One of them makes it, the others find it made."""
+    failures: list[BaseException] = []
+    databases = [Database(url) for _ in range(6)]
+
+    def open_one(database: Database) -> None:
+        try:
+            database.open()
+        except BaseException as exc:  # noqa: BLE001 - shown below
+            failures.append(exc)
+        database.close()
+
+    threads = [threading.Thread(target=open_one, args=(each,)) for each in databases]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+
+
+def test_a_ledger_of_a_newer_version_is_refused(database: Database, url: str) -> None:
+    """In a sentence that says what to do; the database stays as it is."""
+    with database.writing() as connection:
+        connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))
+    newer = Database(url)
+    with pytest.raises(ConfigError, match=r"newer version of usagestream .*9999.*: upgrade"):
+        newer.open()
+    newer.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("sqlite://", "in memory is gone"),
+        ("sqlite:///:memory:", "in memory is gone"),
+        ("mysql://user:secret@host/db", r"not in mysql://user:\*\*\*@host/db"),
+        ("postgresql://host", "not in postgresql://host"),
+        ("usage.db", "not in that URL"),
+    ],
+)
+def test_a_url_of_anything_else_is_refused(url: str, says: str) -> None:
+    """Without showing a password."""
+    with pytest.raises(ConfigError, match=says):
+        Database(url)
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    """It is not made: it may be a slip."""
+    with pytest.raises(ConfigError, match="in a folder that is not there"):
+        Database(f"sqlite:///{tmp_path}/no/usage.db").open()
+
+
+def test_a_password_is_not_shown() -> None:
+    """Neither in messages nor in reprs."""
+    assert str(Database("postgres://me:secret@host/db")) == "postgresql+psycopg://me:***@host/db"
+
+
+def test_the_database_has_its_own_clock(database: Database) -> None:
+    """In microseconds, going forward."""
+    with database.reading() as connection:
+        first, second = database.now(connection), database.now(connection)
+    assert 1_700_000_000_000_000 < first <= second
