@@ -7,6 +7,8 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from usagestream import Usage
+
 from .answers import Plain
 from .figures import so_far
 from .screen import console, visible
@@ -42,7 +44,7 @@ class Live(Plain):
         self._thread = threading.Thread(target=self._draw_on, name="usagestream-live", daemon=True)
         self._started = time.monotonic()
         self._first: float | None = None
-        self._line = ""
+        self._usage = Usage()
 
     def _begin(self) -> None:
         self._live.start()
@@ -81,14 +83,14 @@ class Live(Plain):
         else:
             self._live.refresh()
         # After the text, for the next time: the first count loads a tokenizer.
-        now = time.monotonic()
-        self._line = so_far(self._stream.so_far, self._started, self._first, now)
+        self._usage = self._stream.so_far
 
     def _under_way(self, rest: str) -> RenderableType:
         from rich.console import Group
         from rich.text import Text
 
-        line = Text(self._line, style="dim")
+        said = so_far(self._usage, self._started, self._first, time.monotonic())
+        line = Text(said, style="dim")
         line.truncate(self._screen.width, overflow="ellipsis")
         if not rest:
             return line
