@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import os
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+# Where nothing may be written beside the sources, what is compiled is kept with what pytest keeps:
+# many tests start a Python, or import anew, and would compile the SDK and all it needs each time.
+if sys.dont_write_bytecode:
+    sys.dont_write_bytecode = False
+    sys.pycache_prefix = str(Path(__file__).parents[1] / ".pytest_cache" / "bytecode")
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix
 
 # A machine that is busy with something else is no reason to fail.
 settings.register_profile("unhurried", deadline=None)

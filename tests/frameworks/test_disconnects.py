@@ -38,6 +38,15 @@ pytestmark = [
 SLOW = Scenario(text=[f"{number} " for number in range(40)], delay=0.02)
 
 
+@pytest.fixture(autouse=True)
+def little_garbage() -> Iterator[None]:
+    """What is there before a test is not looked through by each of its collections."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
     """The provider, slow; what is recorded goes into a folder of its own."""
@@ -101,7 +110,7 @@ def aiohttp(app: web.Application) -> Generator[int]:
 def wsgi(app: Any) -> Generator[int]:
     """Serve a WSGI application, and close its client, for which it has no end."""
     running: Any = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=running.serve_forever)
+    thread = threading.Thread(target=running.serve_forever, args=(0.01,))
     thread.start()
     try:
         yield running.server_port

@@ -16,16 +16,22 @@ from tests._support.sdk_http import http
 from usagestream_adapters.emulator import Emulator
 
 # pytester forgets modules that a run inside it imported first, and not all stand a second import:
-# an exception of the second copy is not caught by the name of the first.
+# an exception of the second copy is not caught by the name of the first. Others only take time.
 for needed in (
     "anyio.pytest_plugin",
+    "genai_prices.data_snapshot",
+    "genai_prices.update_prices",
     "hypothesis",
     http.__name__.replace("httpx", "httpcore"),
+    "openai.resources.audio",
     "openai.resources.chat.completions",
     "pytest_recording._vcr",
     "usagestream_adapters.azure",
     "usagestream_adapters.openai",
     "usagestream_adapters.testing._recording",
+    "uvicorn.lifespan.off",
+    "vcr.stubs.aiohttp_stubs",
+    "vcr.stubs.httpx_stubs",
 ):
     importlib.import_module(needed)
 

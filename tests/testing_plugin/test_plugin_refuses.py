@@ -37,7 +37,7 @@ class SignIn(http.server.BaseHTTPRequestHandler):
 def sign_in() -> Iterator[str]:
     """A local server with the path of Entra's."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), SignIn) as running:
-        thread = threading.Thread(target=running.serve_forever)
+        thread = threading.Thread(target=running.serve_forever, args=(0.01,))
         thread.start()
         yield f"http://127.0.0.1:{running.server_port}/tenant/oauth2/v2.0/token"
         running.shutdown()

@@ -12,9 +12,10 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 FENCE = re.compile(r"^```python([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+CACHE = f"--cache-dir={ROOT / '.mypy_cache' / 'examples'}"
 CHECKERS = {
-    "mypy": ["-m", "mypy", "--config-file=", "--no-incremental"],
-    "mypy strict": ["-m", "mypy", "--config-file=", "--no-incremental", "--strict"],
+    "mypy": ["-m", "mypy", "--config-file=", CACHE],
+    "mypy strict": ["-m", "mypy", "--config-file=", CACHE, "--strict"],
     "pyright": ["-m", "pyright", "--pythonpath", sys.executable],
 }
 
@@ -26,52 +27,55 @@ IN_SHORT = [
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a module for each example, with what it continues before it."""
-    folder = tmp_path_factory.mktemp("examples")
+WRONG = {
+    "parameter": "Client().stream(model='m', messages=[], temprature=0)",
+    "option": "Client().stream(model='m', messages=[], on_leave='stay')",
+    "messages": "Client().stream(model='m', messages=1)",
+    "loop": "for chunk in AsyncClient().stream(model='m', messages=[]): print(chunk)",
+    "door": "from usagestream import Clinet",
+}
+"""A misspelt parameter, a wrong option, no messages, a sync loop over an async stream, and a name
+that is not there."""
+
+
+def write_examples(folder: Path) -> list[str]:
+    """Write a module for each example, with what it continues before it; gives their names."""
+    names: list[str] = []
     for page in PAGES:
         before = ""
         for number, match in enumerate(FENCE.finditer(page.read_text("utf-8"))):
             program = before + "\n" + match[2] if "continued" in match[1] else match[2]
-            (folder / f"{page.stem.lower()}_{number}.py").write_text(program, "utf-8")
+            names.append(f"{page.stem.lower()}_{number}.py")
+            (folder / names[-1]).write_text(program, "utf-8")
             if "notest" not in match[1]:
                 before = program
-    return folder
+    return names
 
 
-@pytest.mark.parametrize("checker", IN_SHORT)
-def test_the_examples_pass(checker: str, examples: Path) -> None:
-    """README and docs have no example that a type checker refuses."""
-    result = _check(checker, examples)
-    assert result.returncode == 0, result.stdout
-
-
-@pytest.mark.parametrize("checker", IN_SHORT)
-def test_what_must_not_pass(checker: str, tmp_path: Path) -> None:
-    """A misspelt parameter, a sync loop over an async stream and a wrong option are found."""
-    wrong = {
-        "parameter": "Client().stream(model='m', messages=[], temprature=0)",
-        "option": "Client().stream(model='m', messages=[], on_leave='stay')",
-        "messages": "Client().stream(model='m', messages=1)",
-        "loop": "for chunk in AsyncClient().stream(model='m', messages=[]): print(chunk)",
-        "door": "from usagestream import Clinet",
-    }
-    for name, line in wrong.items():
+def write_wrong(folder: Path) -> list[str]:
+    """Write a module for each mistake, all in the same line; gives their names."""
+    for name, line in WRONG.items():
         text = f"from usagestream import AsyncClient, Client\n\n{line}\n"
-        (tmp_path / f"{name}.py").write_text(text)
-    result = _check(checker, tmp_path)
-    assert result.returncode != 0
-    assert [name for name in wrong if f"{name}.py:3" not in result.stdout] == []
+        (folder / f"wrong_{name}.py").write_text(text, "utf-8")
+    return [f"wrong_{name}.py" for name in WRONG]
 
 
-def _check(checker: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    files = sorted(str(file) for file in folder.glob("*.py"))
-    return subprocess.run(
-        [sys.executable, *CHECKERS[checker], *files],
-        cwd=folder,
+@pytest.mark.parametrize("checker", IN_SHORT)
+def test_what_passes_a_checker_and_what_does_not(checker: str, tmp_path: Path) -> None:
+    """No example of README and docs is refused, and every mistake is found, in one run of both."""
+    examples, wrong = write_examples(tmp_path), write_wrong(tmp_path)
+    assert len(examples) > 30
+    result = subprocess.run(
+        [sys.executable, *CHECKERS[checker], *examples, *wrong],
+        cwd=tmp_path,
         capture_output=True,
         text=True,
         timeout=300,
         check=False,
     )
+    found = [line for line in result.stdout.splitlines() if re.search(r":\d+.*\berror:", line)]
+    assert result.returncode == 1, result.stdout + result.stderr
+    assert [name for name in wrong if not any(f"{name}:3" in line for line in found)] == []
+    of_examples = [line for line in found if not any(name in line for name in wrong)]
+    assert of_examples == [], result.stdout
+    assert not any("error:" in line for line in result.stderr.splitlines()), result.stderr
