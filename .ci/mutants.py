@@ -51,8 +51,17 @@ LOADED_BEFORE = (
     "starlette",
     "uvicorn",
 )
-PLAIN = ["-q", "-n0", "-x", "--assert=plain", "-p", "no:randomly", "-p", "no:cacheprovider"]
-"""Without pytest's own way of importing, which would pass by what is changed here."""
+PLAIN = [
+    "-q",
+    "-n0",
+    "-x",
+    "--assert=plain",  # pytest's own way of importing would pass by what is changed here
+    "--hypothesis-seed=0",  # what lives does not hang on chance
+    "-p",
+    "no:randomly",
+    "-p",
+    "no:cacheprovider",
+]
 
 SWAPPED: dict[type[ast.AST], type[ast.AST]] = {
     ast.Eq: ast.NotEq,

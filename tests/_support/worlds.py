@@ -80,7 +80,7 @@ class Blocking(_UsageStream):
 
     def drain(self, timeout: float | None = None) -> Usage:
         async def read() -> Usage:
-            return await self.inner.drain()
+            return await self.inner.drain(timeout)
 
         return self._runner.run(read())
 

@@ -80,6 +80,8 @@ NOT_MEANT: list[tuple[int, Any]] = [
     (400, error("Unknown parameter: 'stream_options.include_obfuscation'.")),
     (422, forbidden("stream_options", "include_obfuscation")),
     (422, forbidden("messages", 0, "content", input="unknown stream_options")),
+    (400, error("We received: Is include_usage an unknown word?")),
+    (400, error("We received: Is stream_options something unexpected?")),
     (400, error("stream_options")),
     (400, 17),
     (400, "[stream_options"),
@@ -87,8 +89,8 @@ NOT_MEANT: list[tuple[int, Any]] = [
 ]
 ASKED_ABOUT_IT = [
     {"role": "user", "content": "Tell me why stream_options is unknown to Azure, please"},
-    {"role": "user", "content": [{"type": "text", "text": "include_usage?"}]},
-    {"role": "user", "content": ("stream_options", None)},
+    {"role": "user", "content": [{"type": "text", "text": "Is include_usage an unknown word?"}]},
+    {"role": "user", "content": ("Is stream_options something unexpected?", None)},
 ]
 
 
@@ -104,6 +106,17 @@ def test_a_refusal_of_something_else_is_not_mistaken(status: int, sent: Any) -> 
     """Another parameter, another status, or the caller's own words."""
     text = sent if isinstance(sent, str) else json.dumps(sent)
     assert refused_option(status, text, ASKED_ABOUT_IT) is None
+
+
+@pytest.mark.parametrize("message", ASKED_ABOUT_IT)
+def test_what_is_taken_out_would_be_a_refusal(message: Any) -> None:
+    """In each form of a message, it is the caller's having said so that makes the difference."""
+    said = message["content"]
+    said = said if isinstance(said, str) else said[0]
+    text = json.dumps(error(f"We received: {said['text'] if isinstance(said, dict) else said}"))
+    assert refused_option(400, text, []) == "stream_options"
+    assert refused_option(400, text, [message]) is None
+    assert refused_option(400, text, (message,)) is None
 
 
 def test_a_refusal_in_a_talk_about_the_option_is_still_one() -> None:

@@ -451,3 +451,11 @@ def test_every_stream_error_is_ours(world: World) -> None:
     """One root catches whatever a stream raises."""
     with pytest.raises(UsageStreamError):
         world.stream(FakeAdapter.of(b"")).drain()
+
+
+def test_time_that_is_up_while_the_rest_is_read(world: World) -> None:
+    """It is the caller's own limit, and nothing that the stream did: there is no error."""
+    stream = world.stream(FakeAdapter.of(HALF, TimeoutError()))
+    stream.drain(timeout=5)
+    record = record_of(world)
+    assert (record.outcome, record.reason) == (Outcome.CLOSED, "drain_timeout")
