@@ -41,6 +41,8 @@ from usagestream_core import (
     Rates,
     RecordedError,
     RecoveryError,
+    Report,
+    ReportLine,
     StreamBusyError,
     StreamError,
     StreamFailedError,
@@ -117,6 +119,8 @@ __all__ = [  # noqa: RUF022 - in the order a reader needs them
     "Pricer",
     "PriceList",
     "reprice",
+    "Report",
+    "ReportLine",
     # where records go
     "JsonLinesSink",
     "OpenTelemetrySink",

@@ -32,6 +32,7 @@ from .estimates.estimate import TokenCounter
 from .pricing import Pricer, reprice
 from .profile import Profile
 from .record import Outcome, RecordedError, UsageRecord
+from .records.report import Report, ReportLine
 from .records.shutdown import exit_on_signals
 from .records.sinks import JsonLinesSink
 from .records.tags import usage_tags
@@ -68,6 +69,8 @@ __all__ = [
     "Rates",
     "RecordedError",
     "RecoveryError",
+    "Report",
+    "ReportLine",
     "StreamBusyError",
     "StreamError",
     "StreamFailedError",

@@ -15,6 +15,7 @@ from .endings import Commands
 from .figures import counts
 from .prices import prices
 from .profiles import profiles
+from .report import report
 from .reprice import reprice
 from .screen import console, say_json, visible
 from .trust import trust
@@ -72,7 +73,7 @@ def demo(as_json: bool) -> None:
     raise SystemExit(0 if agree else 1)
 
 
-for command in (chat, emulate, profiles, trust, check, prices, reprice, cassettes):
+for command in (chat, emulate, profiles, trust, check, prices, report, reprice, cassettes):
     main.add_command(command)
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ..cost import Cost
 
-__all__ = ["CostTotal", "Tally", "UsageTotal", "totals_in", "track_usage"]
+__all__ = ["CostTotal", "Tally", "UsageTotal", "totals_in", "track_usage", "was_refused"]
 
 
 class Tally:
@@ -185,17 +185,12 @@ class UsageTotal:
             self.reported.add(record.usage)
         elif source is UsageSource.ESTIMATED:
             self.estimated.add(record.usage)
-        elif self._was_refused(record):
+        elif was_refused(record):
             self.rejected += 1
         else:
             self.unmeasured += 1
-        if source is not UsageSource.UNKNOWN or not self._was_refused(record):
+        if source is not UsageSource.UNKNOWN or not was_refused(record):
             self.cost.add(record.cost)
-
-    @staticmethod
-    def _was_refused(record: UsageRecord) -> bool:
-        """Whether nothing was read, so that nothing is billed."""
-        return record.outcome is Outcome.REJECTED and not _was_read(record)
 
     def __str__(self) -> str:
         parts = [_sums(self.reported, "reported"), _sums(self.estimated, "estimated")]
@@ -209,9 +204,13 @@ class UsageTotal:
         return f"<{type(self).__name__} {self}>"
 
 
-def _was_read(record: UsageRecord) -> bool:
-    """Azure charges for a prompt that its filter blocked, and reports no usage (WIRE §2.5)."""
-    return record.error is not None and record.error.type == "ContentFilterError"
+def was_refused(record: UsageRecord) -> bool:
+    """Whether nothing was read, so that nothing is billed.
+
+    Azure charges for a prompt that its filter blocked, and reports no usage (WIRE §2.5).
+    """
+    is_filtered = record.error is not None and record.error.type == "ContentFilterError"
+    return record.outcome is Outcome.REJECTED and not is_filtered
 
 
 def _sums(tally: Tally, source: str) -> str:

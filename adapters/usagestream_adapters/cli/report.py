@@ -1,0 +1,137 @@
+"""`usagestream report`: what streams used and cost, by whatever one asks."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .lines import table
+from .screen import is_terminal, say, say_json, write
+
+if TYPE_CHECKING:
+    from usagestream import Report
+
+__all__ = ["report"]
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.command()
+@click.argument("sources", nargs=-1, metavar="[SOURCE]...")
+@click.option("--by", default="model", show_default=True, help="Names to group by, with commas.")
+@click.option("--since", help="From when: 7d, 12h, today, 2026-11-01, 2026-11-01T12:30.")
+@click.option("--until", help="To when, the same way; what began then is left out.")
+@click.option("--where", multiple=True, metavar="NAME=VALUE", help="Only these: tag:team=search.")
+@click.option("--timezone", default="UTC", show_default=True, help="Of days and hours.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV instead.")
+@click.option("--focus", is_flag=True, help="Print CSV in the columns of FOCUS 1.2 instead.")
+@click.option("--parquet", type=_FILE, help="Write a Parquet file instead.")
+def report(sources: tuple[str, ...], by: str, **asked: Any) -> None:
+    """Say what streams used and cost, what cost most first.
+
+    SOURCE is a file of JSON lines, or - for standard input. Group by model, response_model,
+    deployment, provider, profile, endpoint, api, region, service_tier, outcome, source, tag:NAME,
+    and month, day or hour of the beginning.
+
+    p50 and p95 are the seconds to the first chunk that half of the streams, and 95 %, took at most.
+    """
+    from usagestream import ConfigError
+
+    formats = [name for name in ("as_json", "as_csv", "focus", "parquet") if asked[name]]
+    if len(formats) > 1:
+        names = " and ".join(f"--{name.removeprefix('as_')}" for name in formats)
+        raise click.UsageError(f"{names} do not go together.")
+    try:
+        made = _asked(by, asked)
+        if asked["focus"]:
+            _print_focus(made, sources)
+            return
+        _fill(made, sources)
+        _show(made, asked)
+    except ConfigError as exc:
+        raise click.ClickException(str(exc)) from exc
+
+
+def _asked(by: str, asked: dict[str, Any]) -> Report:
+    from usagestream import ConfigError, Report
+
+    from ..report import moment, zone
+
+    timezone = zone(asked["timezone"])
+    since, until = (
+        None if asked[name] is None else moment(asked[name], timezone)
+        for name in ("since", "until")
+    )
+    if since is not None and until is not None and until <= since:
+        raise ConfigError(f"--until {asked['until']} is not after --since {asked['since']}.")
+    where: dict[str, set[str]] = {}
+    for condition in asked["where"]:
+        name, equals, value = condition.partition("=")
+        if not equals:
+            raise ConfigError(f"--where takes NAME=VALUE, as tag:team=search, unlike {condition!r}")
+        where.setdefault(name.strip(), set()).add(value)
+    names = [name.strip() for name in by.split(",") if name.strip()]
+    return Report(names, since=since, until=until, where=where, timezone=timezone)
+
+
+def _fill(made: Report, sources: tuple[str, ...]) -> None:
+    for record_file in _files(sources):
+        for record in record_file:
+            made.add(record)
+        _say_junk(record_file)
+
+
+def _files(sources: tuple[str, ...]) -> list[Any]:
+    from usagestream import ConfigError
+
+    from ..report import RecordFile
+
+    if not sources:
+        raise ConfigError("Name a file of records: usagestream report usage.jsonl")
+    for source in sources:
+        if source != "-" and not Path(source).is_file():
+            raise ConfigError(f"There is no file {source}.")
+    return [RecordFile(source) for source in sources]
+
+
+def _say_junk(record_file: Any) -> None:
+    if record_file.junk:
+        lines = "1 line is" if record_file.junk == 1 else f"{record_file.junk} lines are"
+        first = record_file.first_junk
+        say(f"{record_file.name}: {lines} no record; the first is line {first}.", err=True)
+
+
+def _print_focus(made: Report, sources: tuple[str, ...]) -> None:
+    from ..report import Focus, as_csv
+
+    focus = Focus()
+    for record_file in _files(sources):
+        for record in record_file:
+            if made.add(record):
+                focus.add(record)
+        _say_junk(record_file)
+    write(as_csv(focus.columns, focus.rows()))
+    if focus.unpriced:
+        streams = "1 stream has" if focus.unpriced == 1 else f"{focus.unpriced} streams have"
+        say(f"{streams} no cost, and no row here.", err=True)
+
+
+def _show(made: Report, asked: dict[str, Any]) -> None:
+    from ..report import as_csv, write_parquet
+
+    if asked["as_json"]:
+        say_json(json.dumps(made.rows(), indent=2))
+    elif asked["as_csv"]:
+        write(as_csv(made.columns, made.rows()))
+    elif asked["parquet"] is not None:
+        try:
+            write_parquet(asked["parquet"], made.columns, made.rows())
+        except OSError as exc:
+            raise click.ClickException(f"{asked['parquet']} cannot be written: {exc}") from exc
+    else:
+        say(table(made, width=shutil.get_terminal_size().columns if is_terminal() else None))
