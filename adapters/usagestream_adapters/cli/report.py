@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,11 @@ from .lines import table
 from .screen import is_terminal, say, say_json, write
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from usagestream import Report
+
+    from ..report import Page
 
 __all__ = ["report"]
 
@@ -31,6 +36,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV instead.")
 @click.option("--focus", is_flag=True, help="Print CSV in the columns of FOCUS 1.2 instead.")
 @click.option("--parquet", type=_FILE, help="Write a Parquet file instead.")
+@click.option("--html", type=_FILE, help="Write a page for a browser instead.")
 def report(sources: tuple[str, ...], by: str, **asked: Any) -> None:
     """Say what streams used and cost, what cost most first.
 
@@ -42,7 +48,7 @@ def report(sources: tuple[str, ...], by: str, **asked: Any) -> None:
     """
     from usagestream import ConfigError
 
-    formats = [name for name in ("as_json", "as_csv", "focus", "parquet") if asked[name]]
+    formats = [name for name in ("as_json", "as_csv", "focus", "parquet", "html") if asked[name]]
     if len(formats) > 1:
         names = " and ".join(f"--{name.removeprefix('as_')}" for name in formats)
         raise click.UsageError(f"{names} do not go together.")
@@ -51,8 +57,9 @@ def report(sources: tuple[str, ...], by: str, **asked: Any) -> None:
         if asked["focus"]:
             _print_focus(made, sources)
             return
-        _fill(made, sources)
-        _show(made, asked)
+        page = _page(made, asked["html"])
+        _fill(made, sources, page)
+        _show(made, asked, page)
     except ConfigError as exc:
         raise click.ClickException(str(exc)) from exc
 
@@ -79,10 +86,18 @@ def _asked(by: str, asked: dict[str, Any]) -> Report:
     return Report(names, since=since, until=until, where=where, timezone=timezone)
 
 
-def _fill(made: Report, sources: tuple[str, ...]) -> None:
+def _page(made: Report, path: Path | None) -> Page | None:
+    from ..report import Page
+
+    return None if path is None else Page(made)
+
+
+def _fill(made: Report, sources: tuple[str, ...], page: Page | None) -> None:
     for record_file in _files(sources):
         for record in record_file:
             made.add(record)
+            if page is not None:
+                page.add(record)
         _say_junk(record_file)
 
 
@@ -121,7 +136,7 @@ def _print_focus(made: Report, sources: tuple[str, ...]) -> None:
         say(f"{streams} no cost, and no row here.", err=True)
 
 
-def _show(made: Report, asked: dict[str, Any]) -> None:
+def _show(made: Report, asked: dict[str, Any], page: Page | None) -> None:
     from ..report import as_csv, write_parquet
 
     if asked["as_json"]:
@@ -129,9 +144,18 @@ def _show(made: Report, asked: dict[str, Any]) -> None:
     elif asked["as_csv"]:
         write(as_csv(made.columns, made.rows()))
     elif asked["parquet"] is not None:
-        try:
+        with _writing(asked["parquet"]):
             write_parquet(asked["parquet"], made.columns, made.rows())
-        except OSError as exc:
-            raise click.ClickException(f"{asked['parquet']} cannot be written: {exc}") from exc
+    elif page is not None:
+        with _writing(asked["html"]):
+            asked["html"].write_text(page.html(), "utf-8")
     else:
         say(table(made, width=shutil.get_terminal_size().columns if is_terminal() else None))
+
+
+@contextmanager
+def _writing(path: Path) -> Generator[None]:
+    try:
+        yield
+    except OSError as exc:
+        raise click.ClickException(f"{path} cannot be written: {exc}") from exc

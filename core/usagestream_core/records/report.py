@@ -240,6 +240,11 @@ class Report:
         line.add(part)
 
     @property
+    def groups(self) -> int:
+        """How many lines there are."""
+        return len(self._lines)
+
+    @property
     def lines(self) -> list[ReportLine]:
         """What cost most is first, then what is of most streams; then by name."""
         currency = self.currency
