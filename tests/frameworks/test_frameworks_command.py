@@ -74,7 +74,7 @@ def test_what_differs_is_named(ask: Any, script: Any, wrong: list[str]) -> None:
 
 def test_a_run_in_the_table() -> None:
     """A line has what was run, what the records say, and what differs."""
-    run = {
+    run: dict[str, Any] = {
         "package": "agents",
         "version": "1",
         "way": "chat",

@@ -8,14 +8,13 @@ import copy
 import json
 import sys
 from collections.abc import Callable
-from types import MappingProxyType
 from typing import Any
 
 import openai
 import pytest
-from openai.types.chat import ChatCompletionMessage
 from openai.types.responses import ResponseOutputMessage
 from tests._support.chat import HELLO
+from tests._support.conversations import CONVERSATION, HI, SHAPES, TOOL
 from tests._support.sdk_http import client_of, http, streamed
 from tests._support.worlds import World
 
@@ -24,53 +23,6 @@ from usagestream_adapters.openai import OpenAIProfile
 
 URL = "http://provider.test/v1"
 PROFILE = OpenAIProfile.model_validate({"api_key": "k", "base_url": URL})
-HI: Any = {"role": "user", "content": "Hi"}
-TOOL: dict[str, Any] = {
-    "type": "function",
-    "function": {
-        "name": "look",
-        "parameters": {"type": "object", "properties": {"a": {"enum": ["x", None, 1.5, True]}}},
-    },
-}
-CONVERSATION: list[Any] = [
-    {"role": "system", "content": "Be brief. \u2028 é 👩"},
-    {
-        "role": "user",
-        "name": "ann",
-        "content": [
-            {"type": "text", "text": "What is this?"},
-            {"type": "image_url", "image_url": {"url": "data:,x", "detail": "low"}},
-            {"type": "input_audio", "input_audio": {"data": "AA", "format": "wav"}},
-            {"type": "file", "file": {"file_id": "f"}},
-        ],
-    },
-    {
-        "role": "assistant",
-        "content": None,
-        "refusal": None,
-        "tool_calls": [
-            {"id": "c", "type": "function", "function": {"name": "look", "arguments": "{}"}},
-            {"id": "d", "type": "custom", "custom": {"name": "free", "input": "x"}},
-        ],
-    },
-    {"role": "tool", "tool_call_id": "c", "content": [{"type": "text", "text": "a cat"}]},
-    {"role": "assistant", "content": "A cat.", "audio": {"id": "a"}, "not_of_the_sdk": {"x": [1]}},
-    HI,
-]
-
-
-class Text(str):
-    """A string that could write itself otherwise."""
-
-    __slots__ = ()
-
-
-def deep(levels: int) -> Any:
-    """A list in a list in a list."""
-    value: Any = "x"
-    for _ in range(levels):
-        value = [value]
-    return value
 
 
 def bodies(asked: Callable[[], dict[str, Any]], world: World) -> tuple[bytes, bytes]:
@@ -94,27 +46,7 @@ def bodies(asked: Callable[[], dict[str, Any]], world: World) -> tuple[bytes, by
     return ours, theirs
 
 
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda: {"messages": CONVERSATION},
-        lambda: {"messages": CONVERSATION, "tools": [TOOL] * 3, "temperature": 0, "n": 2},
-        lambda: {"messages": [], "tools": []},
-        lambda: {"messages": (message for message in CONVERSATION)},
-        lambda: {"messages": tuple(CONVERSATION), "tools": iter([TOOL])},
-        lambda: {"messages": [{**HI, "content": iter([{"type": "text", "text": "x"}])}]},
-        lambda: {"messages": [HI, ChatCompletionMessage(role="assistant", content="Hello")]},
-        lambda: {"messages": [{"role": "user", "content": Text("Hi")}]},
-        lambda: {"messages": [HI], "extra_body": {"messages": [HI, HI], "top_k": 3}},
-        lambda: {"messages": [HI], "extra_body": {}, "stop": ["\n"]},
-        lambda: {"messages": [HI], "extra_body": MappingProxyType({"top_k": 3})},
-        lambda: {"messages": [{**HI, "deep": deep(200)}], "tools": [TOOL]},
-    ],
-    ids=[
-        *("plain", "tools", "empty", "generator", "iterables", "content", "object", "subclass"),
-        *("extra_body", "empty_extra_body", "mapping", "deep"),
-    ],
-)
+@pytest.mark.parametrize("make", SHAPES.values(), ids=list(SHAPES))
 def test_the_body_is_the_sdks_own(world: World, make: Callable[[], dict[str, Any]]) -> None:
     """Byte for byte, whatever the conversation is made of."""
     ours, theirs = bodies(lambda: {"model": "gpt-4o", **make()}, world)

@@ -25,6 +25,7 @@ from usagestream_core.records.outbox import FLUSH_TIMEOUT, is_async
 from ._copying import copied, overridden
 from ._decoder import decode_once
 from ._objects import make_objects
+from ._sparing import Sparing
 from .calls import Tracker
 from .http import is_metered, metered
 
@@ -66,8 +67,10 @@ def track(
     again: objects and their order are those of an untracked client. So is what a server would have
     sent unasked in a chunk without choices, which looks the same: `hide_usage=False` shows both.
 
-    The objects of streams are the SDK's own in all that shows, made in a shorter way. `fast=False`
-    makes them as the SDK does, and so does what is not as known: an SDK, a client, a frame.
+    The objects of streams are the SDK's own in all that shows, made in a shorter way, and what is
+    sent is what the SDK would send, of a conversation that is JSON already without its walk through
+    it. `fast=False` does both as the SDK does, and so does what is not as known: an SDK, a client,
+    a frame, a conversation.
 
     What nobody reported is estimated with `token_counter`: by default the installed one, if there
     is one; `None` estimates nothing. `pricer` gives records their cost, as for `Client`.
@@ -116,12 +119,16 @@ def _tracked(
     made = copied(client, copy, {**options, "http_client": metered(inner)})
     plain_request, plain_copy, plain_close = made.request, made.copy, made.close
 
+    sparing = Sparing(made if fast else None)
+
     @wraps(plain_request)
     def request(cast_to: Any, options: Any, **how: Any) -> Any:
+        sparing.begin()  # what has been loaded since: this call is one that the SDK walked through
         return tracker.call(made, plain_request, cast_to, options, how)
 
     @wraps(plain_request)
     async def arequest(cast_to: Any, options: Any, **how: Any) -> Any:
+        sparing.begin()
         return await tracker.acall(made, plain_request, cast_to, options, how)
 
     @wraps(plain_copy)
@@ -148,4 +155,5 @@ def _tracked(
     if fast:
         make_objects(made)
         decode_once(made)
+    sparing.begin()
     return made
