@@ -43,6 +43,7 @@ from usagestream_core import (
     RecoveryError,
     Report,
     ReportLine,
+    StdoutSink,
     StreamBusyError,
     StreamError,
     StreamFailedError,
@@ -123,6 +124,7 @@ __all__ = [  # noqa: RUF022 - in the order a reader needs them
     "ReportLine",
     # where records go
     "JsonLinesSink",
+    "StdoutSink",
     "OpenTelemetrySink",
     "LogSink",
     # without a network

@@ -34,7 +34,7 @@ from .profile import Profile
 from .record import Outcome, RecordedError, UsageRecord
 from .records.report import Report, ReportLine
 from .records.shutdown import exit_on_signals
-from .records.sinks import JsonLinesSink
+from .records.sinks import JsonLinesSink, StdoutSink
 from .records.tags import usage_tags
 from .records.totals import CostTotal, UsageTotal, track_usage
 from .streams.protocols import AsyncUsageStream, UsageStream
@@ -71,6 +71,7 @@ __all__ = [
     "RecoveryError",
     "Report",
     "ReportLine",
+    "StdoutSink",
     "StreamBusyError",
     "StreamError",
     "StreamFailedError",

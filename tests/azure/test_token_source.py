@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -352,3 +354,31 @@ def test_one_loop_serves_every_call() -> None:
     private.run(fetch)
     private.stop()
     assert loops[0] is loops[1]
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_forked_child_fetches_on_a_loop_of_its_own() -> None:
+    """Its parent's thread is not there, and what that waits on is not the child's to close."""
+
+    async def fetch() -> Token:
+        return Token("t")
+
+    private = _PrivateLoop()
+    private.run(fetch)
+    child = os.fork()
+    if not child:
+        signal.alarm(10)
+        status = 0 if private.run(fetch) == Token("t") else 1
+        private.stop()
+        os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert private.run(fetch) == Token("t")
+    parents, vars(private)["_process"] = private._loop, -1  # as a child finds it
+    private.run(fetch)
+    assert private._loop is not parents
+    private.stop()
+    assert parents is not None
+    parents.call_soon_threadsafe(parents.stop)
+    while parents.is_running():
+        time.sleep(0.001)
+    parents.close()

@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar, copy_context
 from datetime import UTC, datetime
@@ -20,10 +21,12 @@ import trio
 from tests._support.fakes import FakeAdapter
 
 from usagestream import AsyncClient, Client, JsonLinesSink, Outcome, Usage, UsageRecord, UsageTotal
+from usagestream_core.locks import file_lock
 from usagestream_core.records import outbox as outbox_module
 from usagestream_core.records import shutdown
 from usagestream_core.records.outbox import Outbox
 from usagestream_core.records.shutdown import outboxes
+from usagestream_core.records.spool import Spool
 
 ASK: dict[str, Any] = {"model": "gpt-4o", "messages": []}
 
@@ -552,17 +555,70 @@ def test_the_file_is_rotated(tmp_path: Path, how: str) -> None:
     assert [found.model for found in JsonLinesSink.read(path)] == ["second"]
 
 
-def test_a_foreign_lock_is_not_waited_for_without_end(tmp_path: Path) -> None:
-    """The record is refused in time, and the next one is written."""
-    fcntl = pytest.importorskip("fcntl")
+def test_a_foreign_lock_is_not_waited_for_without_end(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Records wait beside the file, and go in before the next one, in order."""
     path = tmp_path / "records.jsonl"
     sink = JsonLinesSink(path, lock_timeout=0.05)
-    with path.open("rb") as holder:
-        fcntl.flock(holder, fcntl.LOCK_EX)
-        with pytest.raises(TimeoutError, match=r"locked by somebody else for 0\.05 seconds"):
-            sink(record("first"))
-    sink(record("second"))
-    assert [found.model for found in JsonLinesSink.read(path)] == ["second"]
+    sink(record("first"))
+    with path.open("rb") as holder, file_lock(holder.fileno(), path, 0):
+        with Client(FakeAdapter(), on_record=sink) as client:
+            client.stream(model="second", messages=[]).drain()
+        assert client.sink_failures == 0
+        sink(record("third"))
+        sink.close()
+        assert (sink.spooled, sink.waiting) == (2, 2)
+        assert len(path.read_text().splitlines()) == 1
+        named = [found.model for found in JsonLinesSink.read(path)]
+        assert named == ["first", "second", "third"]
+    assert caplog.text.count("was locked by somebody else for 0.05 seconds") == 1
+    assert "records wait beside it" in caplog.text
+    JsonLinesSink(path, fsync=True)(record("fourth"))
+    assert (sink.spooled, sink.waiting) == (2, 0)
+    assert [found.model for found in JsonLinesSink.read(path)] == [*named, "fourth"]
+    assert len(path.read_text().splitlines()) == 4
+
+
+def test_a_lock_that_is_held_is_waited_for_once(tmp_path: Path) -> None:
+    """Later records only try it, until it is free."""
+    path = tmp_path / "records.jsonl"
+    sink = JsonLinesSink(path, lock_timeout=0.2)
+    with path.open("rb") as holder, file_lock(holder.fileno(), path, 0):
+        sink(record("a"))
+        began = time.monotonic()
+        for _ in range(5):
+            sink(record("b"))
+        assert time.monotonic() - began < 0.2
+    sink.close()
+    assert sink.waiting == 0
+    assert len(path.read_text().splitlines()) == 6
+
+
+def test_a_record_that_the_spool_has_no_room_for_is_counted(tmp_path: Path) -> None:
+    """It is said that it is lost."""
+    path = tmp_path / "records.jsonl"
+    sink = JsonLinesSink(path, lock_timeout=0.01, spool_limit=0)
+    with path.open("rb") as holder, file_lock(holder.fileno(), path, 0):
+        with Client(FakeAdapter(), on_record=sink) as client:
+            client.stream(**ASK).drain()
+        assert (client.sink_failures, sink.spooled, sink.waiting) == (1, 0, 0)
+
+
+@pytest.mark.parametrize("junk", [b"", b"junk\n", b"junk", b"x" * 100_000])
+def test_a_spool_that_was_half_handed_in(tmp_path: Path, junk: bytes) -> None:
+    """What is in the file already does not come again, whatever a kill left behind it."""
+    path = tmp_path / "records.jsonl"
+    sink = JsonLinesSink(path)
+    waiting = [record(name) for name in "abc"]
+    for found in waiting[:2]:
+        sink(found)
+    with path.open("ab") as file:
+        file.write(junk)
+    Spool(tmp_path / "records.jsonl.spool").append(*waiting)
+    sink(record("d"))
+    expected = "abcd" if len(junk) < 100 else "ababcd"  # too far from the end to be looked for
+    assert [found.model for found in JsonLinesSink.read(path)] == list(expected)
 
 
 def test_a_file_with_nothing_but_a_piece(tmp_path: Path) -> None:

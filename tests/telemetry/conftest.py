@@ -21,7 +21,7 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
             monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(otel, "_said", set[str]())
+    monkeypatch.setattr(otel, "_said", dict[str, object]())
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from unittest.mock import Mock
 import openai
 import pytest
 from tests._support.fakes import FakeAdapter
+from tests._support.telemetry import make_record
 
 from usagestream import (
     AsyncClient,
@@ -21,6 +22,7 @@ from usagestream import (
     Emulator,
     LogSink,
     OpenTelemetrySink,
+    StdoutSink,
     UsageRecord,
     track,
 )
@@ -304,3 +306,11 @@ def test_opentelemetry_is_imported_on_use_alone(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("ConfigError USAGESTREAM_TELEMETRY: 'opentelemetry' cannot be")
     assert 'pip install "usagestream[otel]"' in done.stdout
+
+
+def test_standard_output_by_configuration_alone(capfd: pytest.CaptureFixture[str]) -> None:
+    """One variable, for containers whose output is collected."""
+    (sink,) = configured_telemetry({"USAGESTREAM_TELEMETRY": "stdout"})
+    assert isinstance(sink, StdoutSink)
+    sink(make_record())
+    assert UsageRecord.model_validate_json(capfd.readouterr().out).provider == "openai"

@@ -293,13 +293,13 @@ def test_the_opt_in_chooses_the_names(
 
 def test_tags_are_told_only_by_name(told: Told) -> None:
     """No tag becomes an attribute unless it is named: its values make series."""
-    record = make_record(tags={"team": "search", "user": "4711"})
+    record = make_record(tags={"team": "search", "user": "nobody-4711"})
     told.sink(tags=["team", "absent"])(record)
     ((said, _),) = told.points(_names.STREAMS)
     tags = {name: value for name, value in said.items() if name.startswith("usagestream.tag.")}
     assert tags == {"usagestream.tag.team": "search"}
     assert (told.span.attributes or {})["usagestream.tag.team"] == "search"
-    assert "4711" not in told.everything()
+    assert "nobody-4711" not in told.everything()
 
 
 def test_one_string_is_no_list_of_tags() -> None:

@@ -117,7 +117,7 @@ def test_a_scrape_of_prometheus() -> None:
     sink = OpenTelemetrySink(meter_provider=meters, spans=False, tags=["team"])
     httpd, thread = start_http_server(0, "127.0.0.1")
     try:
-        sink(make_record(tags={"team": "search", "user": "4711"}))
+        sink(make_record(tags={"team": "search", "user": "nobody-4711"}))
         sink(make_record(outcome=Outcome.ABANDONED, tags={"team": "search"}))
         address = f"http://127.0.0.1:{httpd.server_port}/metrics"
         with urllib.request.urlopen(address, timeout=10) as answer:
@@ -147,7 +147,7 @@ def test_a_scrape_of_prometheus() -> None:
     assert total("gen_ai_client_operation_time_to_first_chunk_seconds_bucket", le="0.64") == 2
     assert total("usagestream_client_streams_total", usagestream_outcome="abandoned") == 1
     assert total("usagestream_client_tokens_total", usagestream_tag_team="search") == 40
-    assert "4711" not in text
+    assert "nobody-4711" not in text
 
 
 class Stuck(SpanExporter):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cache, lru_cache
@@ -104,10 +103,9 @@ class PriceList:
         self._has_list = find_spec("genai_prices") is not None
         if self._file is None and not self._has_list:
             raise ConfigError(MISSING)
-        self._busy = threading.Lock()
         self._kept: dict[Facts, Price | None] = {}
         self._snapshot: object = None
-        self._named: set[tuple[str, str]] = set()
+        self._named: dict[tuple[str, str], object] = {}
 
     def load(self) -> None:
         """Load the list now, rather than where the first stream ends."""
@@ -145,18 +143,19 @@ class PriceList:
         except KeyError:
             pass
         price = self._look_up(facts)
-        with self._busy:
-            if len(self._kept) >= _MOST_KEPT:
-                self._kept = {}
-            self._kept[facts] = price
+        if len(self._kept) >= _MOST_KEPT:
+            self._kept = {}
+        self._kept[facts] = price
         return price
 
     def _say_unknown(self, record: UsageRecord) -> None:
         name = (record.provider, record.response_model or record.model)
-        with self._busy:
-            if name in self._named or name[0] in _NO_BILL or len(self._named) >= _MOST_KEPT:
-                return
-            self._named.add(name)
+        if name[0] in _NO_BILL or len(self._named) >= _MOST_KEPT:
+            return
+        mine = object()
+        # No lock: the garbage collector may end a stream, and ask its price, in the middle of this.
+        if self._named.setdefault(name, mine) is not mine:
+            return
         logger.warning(
             "No price is known of the model %r of %s: its records have no cost. A price file can "
             "give one; `usagestream prices` says what is known.",

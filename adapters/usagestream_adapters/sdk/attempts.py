@@ -8,13 +8,13 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Hashable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
 from usagestream_core.adapter import Head, Request, Target
 from usagestream_core.errors import AuthenticationError, ProviderError
+from usagestream_core.locks import ForkSafeLock
 from usagestream_core.profile import IncludeUsage
 from usagestream_core.record import UsageRequest
 
@@ -35,7 +35,7 @@ class RefusalMemory:
 
     def __init__(self) -> None:
         self._refused: dict[Hashable, RefusedOption] = {}
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
 
     def get(self, key: Hashable) -> RefusedOption | None:
         return self._refused.get(key)

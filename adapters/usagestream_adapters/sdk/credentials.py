@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import os
 import threading
 import time
 import unicodedata
@@ -20,6 +21,7 @@ import anyio
 import anyio.to_thread
 
 from usagestream_core.errors import AuthenticationError, ConfigError
+from usagestream_core.locks import ForkSafeLock
 
 __all__ = ["CallableFetcher", "Fetcher", "Token", "TokenSource", "custom_headers", "sendable"]
 
@@ -146,7 +148,7 @@ class TokenSource:
         self._fetches = 0
         self._failure: Exception | None = None
         self._latest = Token("")
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
         self._async_lock = anyio.Lock()
         self._loop = _PrivateLoop()
 
@@ -260,10 +262,14 @@ class _PrivateLoop:
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._process = 0
+        self._parents: list[asyncio.AbstractEventLoop] = []
 
     def run(self, function: Callable[[], Any]) -> Token:
         """Call a function on the loop and wait for what it gives."""
+        self._leave_parents()
         if self._loop is None:
+            self._process = os.getpid()
             self._loop = asyncio.new_event_loop()
             self._thread = threading.Thread(
                 target=self._loop.run_forever, name="usagestream-credential", daemon=True
@@ -276,7 +282,14 @@ class _PrivateLoop:
         coroutine: Coroutine[Any, Any, Token] = called()
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
 
+    def _leave_parents(self) -> None:
+        """A forked child has no threads, and may not close what its parent's loop waits on."""
+        if self._loop is not None and self._process != os.getpid():
+            self._parents.append(self._loop)  # or it would be closed by the collector
+            self._loop = self._thread = None
+
     def stop(self) -> None:
+        self._leave_parents()
         loop, thread = self._loop, self._thread
         self._loop = self._thread = None
         if loop is not None and thread is not None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
@@ -155,15 +154,14 @@ class OpenTelemetrySink:
         span.end(_nanoseconds(record.ended_at))
 
 
-_said: set[str] = set()
-_saying = threading.Lock()
+_said: dict[str, object] = {}
 
 
 def _say_once(other: Other) -> None:
-    with _saying:
-        if other.name in _said:
-            return
-        _said.add(other.name)
+    mine = object()
+    # No lock: the garbage collector may end a stream, and its record come here, in the middle.
+    if _said.setdefault(other.name, mine) is not mine:
+        return
     logger.warning(
         "%s reports calls of the openai SDK as well: its %s of them stand, and ours of the same "
         "names are left out. Give OpenTelemetrySink beside_others=True to have both, or take that "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter, deque
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -10,6 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from ..cost import amount_text
+from ..locks import ForkSafeLock
 from ..record import Outcome, UsageRecord
 from ..usage import COUNT_FIELDS, Usage, UsageSource
 
@@ -127,7 +127,7 @@ class UsageTotal:
     """
 
     def __init__(self) -> None:
-        self._busy = threading.Lock()
+        self._busy = ForkSafeLock()
         self._incoming: deque[UsageRecord] = deque()
         self._models: dict[str, UsageTotal] = {}
         self._tags: dict[str, dict[str, UsageTotal]] = {}

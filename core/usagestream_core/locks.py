@@ -1,0 +1,122 @@
+"""Locks that work on in a forked child, and locks of files that are not waited for without end."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+from weakref import WeakSet
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+    from types import ModuleType, TracebackType
+
+try:
+    import fcntl as _fcntl
+except ImportError:  # pragma: no cover - Windows, where appending processes are not kept apart
+    _locks: ModuleType | None = None
+else:
+    _locks = _fcntl
+
+__all__ = ["ForkSafeLock", "at_path", "file_lock", "try_file_lock"]
+
+_PAUSE: Final = 0.002
+
+
+class ForkSafeLock:
+    """A `threading.Lock` that is free in a forked child, whoever held it in the parent.
+
+    The thread that held it is not in the child, and would never let it go there.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._owner = 0
+        _all.add(self)
+
+    def acquire(self, blocking: bool = True) -> bool:
+        """Take it. False where it is taken and is not to be waited for."""
+        taken = self._lock.acquire(blocking)
+        if taken:
+            self._owner = threading.get_ident()
+        return taken
+
+    def release(self) -> None:
+        """Let it go."""
+        self._owner = 0
+        self._lock.release()
+
+    @property
+    def is_mine(self) -> bool:
+        """Whether this thread holds it: the garbage collector may bring it here a second time."""
+        return self._owner == threading.get_ident()
+
+    def renew(self) -> None:
+        """Be free, in a child."""
+        self._lock = threading.Lock()
+        self._owner = 0
+
+    def __enter__(self) -> None:
+        self.acquire()
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.release()
+
+
+_all: Final[WeakSet[ForkSafeLock]] = WeakSet()
+
+
+def _renew_all() -> None:
+    for lock in list(_all):
+        lock.renew()
+
+
+if sys.platform != "win32":  # pragma: no branch
+    os.register_at_fork(after_in_child=_renew_all)
+
+
+def try_file_lock(descriptor: int) -> bool:
+    """Lock an open file, unless somebody else has. Closing it, or its process's end, lets it go."""
+    if _locks is None:  # pragma: no cover - Windows
+        return True
+    try:
+        _locks.flock(descriptor, _locks.LOCK_EX | _locks.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+@contextmanager
+def file_lock(descriptor: int, path: Path, seconds: float) -> Generator[None]:
+    """Keep other openings of a file out, those of this process too.
+
+    Raises `TimeoutError` where somebody else holds it for that many seconds.
+    """
+    deadline = time.monotonic() + seconds
+    while not try_file_lock(descriptor):
+        if time.monotonic() >= deadline:
+            raise TimeoutError(f"{path} was locked by somebody else for {seconds:g} seconds")
+        time.sleep(_PAUSE)
+    try:
+        yield
+    finally:
+        if _locks is not None:  # pragma: no branch - Windows
+            _locks.flock(descriptor, _locks.LOCK_UN)
+
+
+def at_path(descriptor: int, path: Path) -> bool:
+    """Whether an open file is the one that has this path now; it may have been moved or deleted."""
+    try:
+        there = path.stat()
+    except FileNotFoundError:
+        return False
+    return os.path.samestat(there, os.fstat(descriptor))
