@@ -8,11 +8,13 @@ import os
 import signal
 import sys
 import weakref
-from typing import TYPE_CHECKING, Final, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Protocol
+from weakref import WeakSet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from types import FrameType
+    from collections.abc import Callable, Iterable
+    from types import FrameType, TracebackType
 
 __all__ = ["exit_on_signals", "open_stream_count"]
 
@@ -115,6 +117,9 @@ def exit_on_signals(*numbers: signal.Signals) -> None:
     flushed, and the exit status is 128 plus the signal's number, as shells have it. Replaces the
     handlers these signals have; to be called in the main thread.
 
+    On trio, whose own steps must not be cut in two, all tasks are cancelled, and the program ends
+    when they have ended; a second signal does not wait.
+
     Raises `ValueError` in any other thread.
     """
     for number in numbers or (signal.SIGTERM,):
@@ -122,4 +127,49 @@ def exit_on_signals(*numbers: signal.Signals) -> None:
 
 
 def _exit(number: int, frame: FrameType | None) -> None:
-    raise SystemExit(128 + number)
+    if not _ended_by_trio(128 + number):
+        raise SystemExit(128 + number)
+
+
+def _ended_by_trio(status: int) -> bool:
+    """Whether trio runs here, and was told to cancel everything. It is asked once in each run.
+
+    What a handler raises while trio waits would come out in the middle of its own loop.
+    """
+    trio: Any = sys.modules.get("trio")
+    try:
+        token: Any = None if trio is None else trio.lowlevel.current_trio_token()
+    except RuntimeError:
+        token = None
+    if token is None or token in _cancelled:
+        return False
+    _cancelled.add(token)
+    token.run_sync_soon(_cancel_all, trio, status)
+    return True
+
+
+def _cancel_all(trio: Any, status: int) -> None:
+    # The innermost nursery of trio's own is the one that holds the main task.
+    trio.lowlevel.current_root_task().child_nurseries[-1].cancel_scope.cancel()
+    sys.excepthook = partial(_exit_hook, status, trio.Cancelled, sys.excepthook)
+
+
+_cancelled: Final[WeakSet[Any]] = WeakSet()
+"""The runs of trio that a signal has ended."""
+
+
+def _exit_hook(
+    status: int,
+    cancelled: type[BaseException],
+    before: Callable[..., object],
+    kind: type[BaseException],
+    exc: BaseException,
+    traceback: TracebackType | None,
+) -> None:
+    """End the program with a status, if what ends it is that everything was cancelled."""
+    group: Any = exc
+    if not isinstance(exc, BaseExceptionGroup):
+        group = BaseExceptionGroup("", [exc])
+    if group.split(cancelled)[1] is None:
+        raise SystemExit(status)
+    before(kind, exc, traceback)
