@@ -18,6 +18,8 @@ from usagestream_adapters.emulator import Emulator
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 FENCE = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+ELSEWHERE = {"notest", "notebook", "frameworks"}
+"""Marks of blocks that other tests run, or `python -m benchmarks.frameworks --page`."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +49,11 @@ def blocks(language: str) -> list[Block]:
 
 
 def programs() -> list[ParameterSet]:
-    """Give each python block with what it continues; `notest` marks what cannot run here."""
+    """Give each python block with what it continues; `ELSEWHERE` marks what cannot run here."""
     before = ""
     found: list[ParameterSet] = []
     for block in blocks("python"):
-        if "notest" in block.words:
+        if ELSEWHERE.intersection(block.words):
             continue
         before = before + "\n" + block.source if "continued" in block.words else block.source
         found.append(pytest.param(before, id=str(block)))

@@ -8,28 +8,33 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 import uvicorn
 from aiohttp import web
+from django.conf import settings
+from django.core.asgi import get_asgi_application
+from django.core.wsgi import get_wsgi_application
+from django.test import override_settings
+from django.urls import path
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 from werkzeug.serving import make_server
 
 from usagestream import Client, Emulator, JsonLinesSink, Scenario, UsageRecord
 
 PAGE = (Path(__file__).parents[2] / "docs" / "web.md").read_text("utf-8")
-EXAMPLES = dict(
-    re.findall(r"^## (\w+)[^\n]*\n+```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-)
+_EXAMPLE = r"^## (\w+(?: under WSGI)?)[^\n]*\n[^#]*?^```python\n(.*?)^```$"
+EXAMPLES = dict(re.findall(_EXAMPLE, PAGE, re.MULTILINE | re.DOTALL))
 pytestmark = [
     pytest.mark.slow,
     # Garbage is collected here, that of other tests included.
@@ -61,11 +66,11 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator
 
 
 def example(name: str, on_leave: str = "drain") -> Any:
-    """Run an example of the page, and give its application."""
+    """Run an example of the page, and give its application, or its view where it has none."""
     namespace: dict[str, Any] = {"__name__": "example"}
     source = EXAMPLES[name].replace('on_leave="drain"', f'on_leave="{on_leave}"')
     exec(compile(source, name, "exec", dont_inherit=True), namespace)
-    return namespace["app"]
+    return namespace.get("app") or namespace["ask"]
 
 
 @contextmanager
@@ -107,7 +112,7 @@ def aiohttp(app: web.Application) -> Generator[int]:
 
 
 @contextmanager
-def wsgi(app: Any) -> Generator[int]:
+def wsgi(app: Any, view: Any = None) -> Generator[int]:
     """Serve a WSGI application, and close its client, for which it has no end."""
     running: Any = make_server("127.0.0.1", 0, app, threaded=True)
     thread = threading.Thread(target=running.serve_forever, args=(0.01,))
@@ -118,7 +123,42 @@ def wsgi(app: Any) -> Generator[int]:
         running.shutdown()
         running.server_close()
         thread.join(30)
-        app.view_functions["ask"].__globals__["client"].close()
+        (view or app.view_functions["ask"]).__globals__["client"].close()
+
+
+@contextmanager
+def view_in_use(view: Any) -> Generator[None]:
+    """Make a view of Django's the one that is asked."""
+    if not settings.configured:
+        settings.configure(
+            ALLOWED_HOSTS=["*"], LOGGING_CONFIG=None, ROOT_URLCONF=__name__, SECRET_KEY="any"
+        )
+    urls = ModuleType("urls_of_a_test")
+    vars(urls)["urlpatterns"] = [path("ask", view)]
+    with override_settings(ROOT_URLCONF=urls):
+        yield
+
+
+@contextmanager
+def django_asgi(view: Any) -> Generator[int]:
+    """Serve an async view of Django's, and close its client, for which Django has no end."""
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncGenerator[None]:
+        yield
+        await view.__globals__["client"].close()
+
+    with view_in_use(view):
+        django: Any = get_asgi_application()
+        with asgi(Starlette(routes=[Mount("/", django)], lifespan=lifespan)) as port:
+            yield port
+
+
+@contextmanager
+def django_wsgi(view: Any) -> Generator[int]:
+    """Serve a view of Django's under WSGI."""
+    with view_in_use(view), wsgi(get_wsgi_application(), view) as port:
+        yield port
 
 
 Serving = Callable[[Any], AbstractContextManager[int]]
@@ -164,6 +204,16 @@ def records() -> list[UsageRecord]:
             marks=pytest.mark.exhaustive,
         ),
         ("Flask", wsgi, "close", ("closed", None, "estimated")),
+        ("Django", django_asgi, "drain", ("completed", "drained", "reported")),
+        pytest.param(
+            *("Django", django_asgi, "close", ("cancelled", None, "estimated")),
+            marks=pytest.mark.exhaustive,
+        ),
+        ("Django under WSGI", django_wsgi, "close", ("closed", None, "estimated")),
+        pytest.param(
+            *("Django under WSGI", django_wsgi, "drain", ("completed", "drained", "reported")),
+            marks=pytest.mark.exhaustive,
+        ),
     ],
 )
 def test_a_browser_that_goes(
@@ -177,7 +227,15 @@ def test_a_browser_that_goes(
 
 
 @pytest.mark.usefixtures("server")
-@pytest.mark.parametrize(("name", "serving"), [("FastAPI", asgi), ("aiohttp", aiohttp)])
+@pytest.mark.parametrize(
+    ("name", "serving"),
+    [
+        ("FastAPI", asgi),
+        ("aiohttp", aiohttp),
+        ("Django", django_asgi),
+        ("Django under WSGI", django_wsgi),
+    ],
+)
 def test_a_browser_that_stays(name: str, serving: Serving) -> None:
     """It has the whole answer, and the record says so."""
     with serving(example(name)) as port:
