@@ -35,7 +35,7 @@ PACKAGES = {
 _MODULES = re.compile(
     r"^\s*(?:from|import) (pydantic_ai|langchain_openai|agents|instructor)\b", re.MULTILINE
 )
-_EXAMPLE = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_EXAMPLE = re.compile(r"^```python[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _OFFLINE = {
     "LANGSMITH_TRACING": "false",
     "LANGCHAIN_TRACING_V2": "false",

@@ -25,11 +25,11 @@ DOOR = ROOT / "adapters" / "usagestream" / "__init__.py"
 BESIDE = ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "LICENSE")
 MENU = {
     "Guide": ("start", "concepts", "configuration", "track", "responses", "endings", "totals"),
-    "Money": ("costs", "estimates"),
+    "Money": ("costs", "estimates", "report"),
     "How to": ("recipes", "web", "azure", "dashboard", "testing", "adapters"),
     "Reference": ("reference/index", "wire", "versions"),
     "About": (
-        *("speed", "architecture", "decisions/README"),
+        *("alternatives", "speed", "architecture", "decisions/README"),
         *("CHANGELOG", "CONTRIBUTING", "SECURITY"),
     ),
 }

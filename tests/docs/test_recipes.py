@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from benchmarks.frameworks import examples
 
 from usagestream import Emulator, JsonLinesSink, Scenario
 
@@ -110,7 +111,9 @@ with Client("openai") as client:
 
 @pytest.mark.parametrize("title", ["LangChain", "Pydantic AI", "OpenAI Agents", "Instructor"])
 def test_a_framework_is_given_a_tracked_client(title: str) -> None:
-    """Its program is one; it runs where the framework is, by the command that the page names."""
+    """Its program is run by the command that the page names, where the framework is."""
     assert f"```python frameworks\n{BLOCKS[title]}" in TEXT
+    assert BLOCKS[title] in examples(TEXT)
+    assert len(examples(TEXT)) == 4
     names = {node.id for node in ast.walk(ast.parse(BLOCKS[title])) if isinstance(node, ast.Name)}
     assert {"track", "records"} <= names

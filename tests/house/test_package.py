@@ -12,7 +12,7 @@ def test_the_page_of_an_index_has_no_link_that_leads_nowhere() -> None:
     links = re.findall(r"\]\(([^)]+)\)", page)
     assert links
     assert [link for link in links if not link.startswith("https://")] == []
-    assert "Start (`docs/start.md`)" in page
+    assert "Quickstart (`docs/start.md`)" in page
 
 
 def test_every_python_that_is_allowed_is_named() -> None:
