@@ -208,3 +208,26 @@ def test_items_that_cannot_be_closed() -> None:
 
     metered = meter(Items())
     asyncio.run(metered.close())
+
+
+def test_a_second_reader_does_not_end_the_stream(asynchronous: bool) -> None:
+    """A generator refuses him; the stream goes on for the first one, and its record is whole."""
+    records: list[UsageRecord] = []
+
+    def source() -> Iterator[Any]:
+        with pytest.raises(ValueError, match="already executing"):
+            next(metered)
+        yield from ITEMS
+
+    async def asource() -> AsyncIterator[Any]:
+        with pytest.raises(RuntimeError, match="already running"):
+            await anext(metered)
+        for item in ITEMS:
+            yield item
+
+    async def main() -> int:
+        return len([item async for item in metered])
+
+    metered: Any = meter(asource() if asynchronous else source(), on_record=records.append)
+    assert (asyncio.run(main()) if asynchronous else len(list(metered))) == len(ITEMS)
+    assert [record.outcome for record in records] == [Outcome.COMPLETED]

@@ -86,6 +86,8 @@ class _Items:
         pricer: PricerChoice,
     ) -> None:
         self._stream = stream
+        self._readers = 0
+        """Who waits for the next item; more than one where threads or tasks share the stream."""
         response = getattr(stream, "response", None)
         head = Head(status=200) if response is None else head_of(response)
         address = "" if response is None else str(response.request.url)
@@ -134,6 +136,8 @@ class _Items:
 
     def _broke(self, exc: BaseException) -> None:
         """The stream itself raised."""
+        if self._readers > 1 and isinstance(exc, Exception):
+            return  # as a generator does to a second reader: the first one has the stream
         if not isinstance(exc, Exception):
             self._left(exc)
             return
@@ -182,6 +186,7 @@ class MeteredItems(_Items):
         return self
 
     def __next__(self) -> Any:
+        self._readers += 1
         try:
             item = next(self._items)
         except StopIteration:
@@ -190,6 +195,8 @@ class MeteredItems(_Items):
         except BaseException as exc:
             self._broke(exc)
             raise
+        finally:
+            self._readers -= 1
         return self._took(item)
 
     def __enter__(self) -> Self:
@@ -223,6 +230,7 @@ class MeteredAsyncItems(_Items):
         return self
 
     async def __anext__(self) -> Any:
+        self._readers += 1
         try:
             item = await anext(self._items)
         except StopAsyncIteration:
@@ -231,6 +239,8 @@ class MeteredAsyncItems(_Items):
         except BaseException as exc:
             self._broke(exc)
             raise
+        finally:
+            self._readers -= 1
         return self._took(item)
 
     async def __aenter__(self) -> Self:
