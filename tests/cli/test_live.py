@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 import time
-from typing import Any
+from decimal import Decimal
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from click.testing import CliRunner
 from tests._support.terminal import on_a_terminal
 
-from usagestream import Emulator, Scenario, Usage
+from usagestream import Cost, Emulator, Price, Rates, Scenario, Usage, UsageSource
 from usagestream_adapters.cli import chat as chat_module
 from usagestream_adapters.cli import live, screen
 from usagestream_adapters.cli.command import main
@@ -21,13 +23,37 @@ pytestmark = pytest.mark.usefixtures("openai_environment")
 LINES = "".join(f"line {number}\n" for number in range(30)) + "the last"
 
 
+def priced(total: str) -> Cost:
+    """A cost of so much."""
+    price = Price(source="a list", model="m", rates=Rates())
+    return Cost(total=Decimal(total), price=price, basis=UsageSource.ESTIMATED)
+
+
 def test_what_the_line_says() -> None:
     """What is known, and no more."""
-    unknown, known = Usage(), Usage(output_tokens=30)
-    assert so_far(unknown, 10, None, 11.5) == "waiting for 1.5 s"
-    assert so_far(unknown, 10, 10.5, 20) == "the first after 0.50 s"
-    assert so_far(known, 10, 10.5, 11) == "30 tokens so far, the first after 0.50 s"
-    assert so_far(known, 10, 10.5, 12.5).endswith("the first after 0.50 s, 15 a second")
+    unknown = Usage()
+    known = Usage(output_tokens=30, source=UsageSource.ESTIMATED)
+    reported = known.model_copy(update={"source": UsageSource.REPORTED})
+    cost = priced("0.0000183")
+    assert so_far(unknown, None, 10, None, 11.5) == "waiting for 1.5 s"
+    assert so_far(unknown, None, 10, 10.5, 20) == "first after 0.50 s"
+    assert so_far(Usage(output_tokens=0), None, 10, 10.5, 20) == "first after 0.50 s"
+    assert so_far(known, None, 10, 10.5, 11) == "~30 tokens so far; first after 0.50 s"
+    assert so_far(unknown, cost, 10, 10.5, 11) == "~0.000018 USD so far; first after 0.50 s"
+    line = so_far(known, cost, 10, 10.5, 12.5)
+    assert line == "~30 tokens, ~0.000018 USD so far; first after 0.50 s; 15/s"
+    assert len(line) < 60
+    assert so_far(reported, cost, 10, 10.5, 11).startswith("30 tokens, 0.000018 USD so far")
+
+
+@pytest.mark.parametrize(
+    ("total", "shown"),
+    [("0", "0.00"), ("12.3456", "12.35"), ("1234", "1234.00"), ("0.0994", "0.099"), ("1E-9", None)],
+)
+def test_money_so_far_is_rounded(total: str, shown: str | None) -> None:
+    """To two figures, and in full cents, never with an exponent."""
+    line = so_far(Usage(), priced(total), 0, 0, 0)
+    assert line.startswith(f"~{shown or '0.0000000010'} USD so far")
 
 
 @pytest.mark.slow
@@ -43,13 +69,22 @@ def test_an_answer_on_a_terminal(server: Emulator) -> None:
 
     seen = on_a_terminal("chat", "count", columns=60, watch=watch)
     lasted = time.monotonic() - began[0]
-    drawn = seen.output.count(b"the first after")
+    drawn = seen.output.count(b"first after")
     assert seen.status == 0
     assert 1 <= drawn <= 10 * lasted + 2
     plain = re.sub(rb"\x1b\[[0-9;?]*[A-Za-z]", b"", seen.output)
     for line in LINES.encode().split(b"\n"):
         assert line in plain
     assert b"completed, " in plain.splitlines()[-1]
+
+
+def test_what_is_counted_is_on_the_line() -> None:
+    """Tokens and money, as the stream has them at the moment."""
+    usage = Usage(output_tokens=30, source=UsageSource.ESTIMATED)
+    line: Any = live.Live(cast("Any", SimpleNamespace(so_far=usage, cost=priced("0.0000183"))))
+    line._show("Two")
+    line._count()
+    assert line._under_way("").plain.startswith("~30 tokens, ~0.000018 USD so far; first after")
 
 
 @pytest.mark.slow

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import os
 from pathlib import Path
 
 import click
 
-from .screen import say
+from .screen import say, say_json
 from .serving import serve_until_interrupted
 
 __all__ = ["cassettes"]
@@ -16,14 +18,15 @@ _MISSING = 'This needs vcrpy and PyYAML: pip install "usagestream[replay]"'
 _PATH = click.Path(exists=True, path_type=Path)
 
 
-@click.group()
+@click.group(short_help="Look into recorded exchanges.")
 def cassettes() -> None:
     """Look into recorded exchanges, whatever tool recorded them."""
 
 
-@cassettes.command()
+@cassettes.command(short_help="Find secrets in files.")
 @click.argument("paths", nargs=-1, required=True, type=_PATH)
-def check(paths: tuple[Path, ...]) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead.")
+def check(paths: tuple[Path, ...], as_json: bool) -> None:
     """Find secrets and resource names in files, or in all files of a folder.
 
     Reads vcrpy's YAML and JSON, other tools' JSON, and anything else as text. Looks for what
@@ -35,17 +38,20 @@ def check(paths: tuple[Path, ...]) -> None:
     except ImportError as exc:
         raise click.ClickException(_MISSING) from exc
     files = [file for path in paths for file in files_below(path)]
-    found = 0
+    found: list[dict[str, object]] = []
     for file in files:
         for finding in check_file(file, os.environ):
-            found += 1
-            say(f"{file}:{finding.line}: {finding}")
+            found.append({"file": str(file), **dataclasses.asdict(finding)})
+            if not as_json:
+                say(f"{file}:{finding.line}: {finding}")
+    if as_json:
+        say_json(json.dumps({"files": len(files), "findings": found}, indent=2))
     many = "1 file" if len(files) == 1 else f"{len(files)} files"
-    say(f"{found or 'Nothing'} found in {many}.", err=True)
+    say(f"{len(found) or 'Nothing'} found in {many}.", err=True)
     raise SystemExit(1 if found else 0)
 
 
-@cassettes.command()
+@cassettes.command(short_help="Print one readably.")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def show(file: Path) -> None:
     """Print a cassette readably: each request, the frames of its answer, the usage."""
@@ -62,7 +68,7 @@ def show(file: Path) -> None:
         raise click.ClickException(str(exc)) from exc
 
 
-@cassettes.command()
+@cassettes.command(short_help="Answer from them on a local port.")
 @click.argument("path", type=_PATH)
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8766, show_default=True, type=click.IntRange(0, 65535))

@@ -22,7 +22,7 @@ __all__ = ["DEFAULT_MODEL", "chat"]
 DEFAULT_MODEL: Final = "gpt-4o-mini"
 
 
-@click.command()
+@click.command(short_help="Ask a provider, and see what it costs.")
 @click.argument("question", required=False)
 @click.option("--provider", help="openai or azure, as the environment configures it.")
 @click.option("--profile", help="Name of a profile.")
@@ -69,8 +69,8 @@ def chat(
     go_on = go_on or (question is None and typing)
     if question == "-" or (question is None and not go_on):
         question = sys.stdin.buffer.read().decode("utf-8-sig", "replace").strip()
-        if not question:
-            raise click.UsageError("There is no question: give one, or pipe one in.")
+    if question is not None and not question.strip():
+        raise click.UsageError("There is no question: give one, or pipe one in.")
     params: dict[str, Any] = {"model": model, "tags": _pairs(tags)}
     if max_tokens is not None:
         params["max_completion_tokens"] = max_tokens
@@ -110,7 +110,7 @@ def _client(name: str | None, save: Path | None) -> Client:
     except ConfigError as exc:
         raise click.UsageError(f"{exc}\nTo see it work without any: usagestream demo") from exc
     except OSError as exc:
-        raise click.UsageError(f"--save: {exc}") from exc
+        raise click.UsageError(f"--save: {save} cannot be written: {exc.strerror}.") from exc
 
 
 def _typed() -> str | None:

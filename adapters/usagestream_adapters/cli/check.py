@@ -28,7 +28,7 @@ class Line:
     says: str
 
 
-@click.command()
+@click.command(short_help="Say whether a profile works.")
 @click.argument("profile", required=False)
 @click.option("--model", default="gpt-4o-mini", show_default=True, help="Model to ask for.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -31,6 +31,9 @@ __all__ = ["main"]
 DEMO_QUESTION = "What's 1+1? Answer in one word."
 DEMO_DEPLOYMENT = "chat-mini-demo"
 
+_WIDE: Final = 72
+"""Columns under which names of counts are shortened."""
+
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="usagestream")
@@ -38,7 +41,7 @@ def main() -> None:
     """Stream chat completions from OpenAI and Azure OpenAI; know what each used and cost."""
 
 
-@main.command()
+@main.command(short_help="See it work, without a key or a network.")
 @click.option("--json", "as_json", is_flag=True, help="Print the two records as JSON instead.")
 def demo(as_json: bool) -> None:
     """Ask one question through OpenAI and Azure OpenAI, without a key and without a network.
@@ -116,7 +119,8 @@ def _show_chunks(screen: Console, title: str, stream: UsageStream) -> None:
         usage = "-" if chunk.usage is None else (counts(chunk.usage), "bold")
         finish = f"  finish {chunk.finish_reason}" if chunk.finish_reason else ""
         before = f"  chunk {number}  text {chunk.text!r:<6} usage "
-        screen.print(_styled(visible(before), usage, visible(finish)))
+        line = _styled(visible(before), usage, visible(finish))
+        screen.print(line, soft_wrap=not screen.is_terminal)
 
 
 def _show_side_by_side(screen: Console, records: dict[str, UsageRecord]) -> None:
@@ -131,6 +135,7 @@ def _show_side_by_side(screen: Console, records: dict[str, UsageRecord]) -> None
     for name in ("source", *COUNT_FIELDS):
         values = [getattr(record.usage, name) for record in records.values()]
         if any(value is not None for value in values):
+            name = name if screen.width >= _WIDE else name.removesuffix("_tokens")
             table.add_row(name, *("-" if value is None else str(value) for value in values))
     costs = [record.cost for record in records.values()]
     if any(cost is not None for cost in costs):

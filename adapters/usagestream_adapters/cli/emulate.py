@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["emulate"]
 
 
-@click.command()
+@click.command(short_help="Play both providers on a local port.")
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8765, show_default=True, type=click.IntRange(0, 65535))
 @click.option("--text", help="What every answer says.")

@@ -1,7 +1,8 @@
-"""How a command ends that is interrupted, or whose reader is gone: with a shell's status."""
+"""How a command ends, and what it logs until then: statuses as of a shell, warnings in a line."""
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -11,7 +12,7 @@ from typing import Any, Final
 
 import click
 
-from .screen import visible
+from .screen import say, visible
 
 __all__ = [
     "INTERRUPTED",
@@ -39,8 +40,28 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command. Ctrl-C ends it with 130, a pipe that was closed with 141."""
-        with _ending():
+        with _logging_in_lines(), _ending():
             return super().invoke(ctx)
+
+
+class _Lines(logging.Handler):
+    """Says what the library logs, in a line each; what was raised is named, and not where."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Say it on standard error."""
+        raised = record.exc_info[1] if record.exc_info else None
+        why = "" if raised is None else f": {raised}"
+        say(f"{record.levelname.capitalize()}: {record.getMessage()}{why}", err=True)
+
+
+@contextmanager
+def _logging_in_lines() -> Generator[None]:
+    logger, lines = logging.getLogger("usagestream"), _Lines(logging.WARNING)
+    logger.addHandler(lines)
+    try:
+        yield
+    finally:
+        logger.removeHandler(lines)
 
 
 @contextmanager

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from usagestream import Usage, UsageRecord
+    from decimal import Decimal
+
+    from usagestream import Cost, Usage, UsageRecord
 
 __all__ = ["counts", "so_far", "summary"]
 
@@ -25,17 +27,25 @@ def summary(record: UsageRecord) -> str:
     return f"{who}: {counts(record.usage)}, {record.outcome}, {record.duration:.2f} s, {cost}"
 
 
-def so_far(usage: Usage, started: float, first: float | None, now: float) -> str:
-    """A line about a stream that is read: tokens, seconds to the first, tokens a second.
+def so_far(usage: Usage, cost: Cost | None, started: float, first: float | None, now: float) -> str:
+    """A line about a stream that is read: tokens, money, seconds to the first, tokens a second.
 
     `started`, `first` and `now` are seconds of one clock; `first` is `None` before there is text.
+    It fits into 60 columns. What is estimated has a `~`; money is rounded to two figures.
     """
     if first is None:
         return f"waiting for {now - started:.1f} s"
-    parts: list[str] = []
-    if usage.output_tokens is not None:
-        parts.append(f"{usage.output_tokens} tokens so far")
-    parts.append(f"the first after {first - started:.2f} s")
-    if usage.output_tokens is not None and now - first >= 1:
-        parts.append(f"{usage.output_tokens / (now - first):.0f} a second")
-    return ", ".join(parts)
+    about = "" if usage.source == "reported" else "~"
+    known = [f"{about}{usage.output_tokens} tokens"] if usage.output_tokens else []
+    if cost is not None:
+        known.append(f"{about}{_rounded(cost.total)} {cost.currency}")
+    parts = [f"{', '.join(known)} so far"] if known else []
+    parts.append(f"first after {first - started:.2f} s")
+    if usage.output_tokens and now - first >= 1:
+        parts.append(f"{usage.output_tokens / (now - first):.0f}/s")
+    return "; ".join(parts)
+
+
+def _rounded(amount: Decimal) -> str:
+    """An amount in two figures, and in full cents."""
+    return f"{round(amount, max(2, 1 - amount.adjusted())):f}"

@@ -14,9 +14,11 @@ from .figures import so_far
 from .screen import console, visible
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rich.console import RenderableType
 
-    from usagestream import UsageStream
+    from usagestream import Cost, UsageStream
 
 __all__ = ["Live"]
 
@@ -41,14 +43,20 @@ class Live(Plain):
         """What came and is not printed for good: at most the line under way, at each drawing."""
         self._taking = threading.Lock()
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._draw_on, name="usagestream-live", daemon=True)
+        # Two, since the first count loads a tokenizer and a list of prices.
+        self._threads = [
+            threading.Thread(target=self._go_on, args=(step,), name="usagestream-live", daemon=True)
+            for step in (self._draw, self._count)
+        ]
         self._started = time.monotonic()
         self._first: float | None = None
         self._usage = Usage()
+        self._cost: Cost | None = None
 
     def _begin(self) -> None:
         self._live.start()
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def _show(self, piece: str) -> None:
         if self._first is None:
@@ -61,17 +69,22 @@ class Live(Plain):
 
     def _end(self) -> None:
         self._over.set()
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
         self._live.stop()
         if self._shows_text:
             self._print(self._waiting)
         else:
             super()._end()
 
-    def _draw_on(self) -> None:
+    def _go_on(self, step: Callable[[], None]) -> None:
         with suppress(OSError, ValueError):  # of a terminal that is gone: the reading goes on
             while not self._over.wait(_EVERY):
-                self._draw()
+                step()
+
+    def _count(self) -> None:
+        self._usage = self._stream.so_far
+        self._cost = self._stream.cost
 
     def _draw(self) -> None:
         with self._taking:
@@ -82,14 +95,12 @@ class Live(Plain):
             self._print(whole)  # which draws what is under way anew
         else:
             self._live.refresh()
-        # After the text, for the next time: the first count loads a tokenizer.
-        self._usage = self._stream.so_far
 
     def _under_way(self, rest: str) -> RenderableType:
         from rich.console import Group
         from rich.text import Text
 
-        said = so_far(self._usage, self._started, self._first, time.monotonic())
+        said = so_far(self._usage, self._cost, self._started, self._first, time.monotonic())
         line = Text(said, style="dim")
         line.truncate(self._screen.width, overflow="ellipsis")
         if not rest:

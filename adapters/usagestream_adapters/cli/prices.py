@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -16,14 +16,14 @@ from .screen import say, say_json
 if TYPE_CHECKING:
     from usagestream import Cost, LongContext, Price, PriceList, Rates, UsageRecord
 
-__all__ = ["price_list", "prices"]
+__all__ = ["price_list", "prices", "say_no_records"]
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _COUNT = click.IntRange(min=0)
 _DAY = click.DateTime(["%Y-%m-%d"])
 
 
-@click.command()
+@click.command(short_help="Say what a model costs, and why.")
 @click.argument("model", required=False)
 @click.option("--provider", default="openai", show_default=True, help="openai or azure.")
 @click.option("--date", type=_DAY, help="Of which day (UTC); today by default.")
@@ -48,6 +48,7 @@ def prices(
     Without MODEL, names the models of the provider that have a price. Sends nothing. Exits with 1
     where there is no price, or --check names a model.
     """
+    _check_options(model, check, asked)
     known = price_list(file)
     if check is not None:
         _check(known, check, as_json)
@@ -55,6 +56,24 @@ def prices(
         _list_all(known, asked, as_json)
     else:
         _show(known, model, asked, as_json)
+
+
+def _check_options(model: str | None, check: Path | None, asked: dict[str, Any]) -> None:
+    if model is not None and check is not None:
+        raise click.UsageError("Give MODEL or --check, not both.")
+    for whole, parts in _PARTS.items():
+        given = [name for name in parts if asked[name] is not None]
+        if given and asked[whole] is None:
+            name = given[0].replace("_", "-")
+            raise click.UsageError(
+                f"--{name} counts some of --{whole.removesuffix('_tokens')}: give that as well."
+            )
+
+
+_PARTS: Final = {
+    "input_tokens": ("cached", "cache_write", "cache_write_12h", "audio_in"),
+    "output_tokens": ("audio_out",),
+}
 
 
 def price_list(file: Path | None) -> PriceList:
@@ -67,6 +86,15 @@ def price_list(file: Path | None) -> PriceList:
         return (PriceList(file) if file is not None else installed_pricer()) or PriceList()
     except ConfigError as exc:
         raise click.ClickException(str(exc)) from exc
+
+
+def say_no_records(path: Path) -> None:
+    """Say what a file should hold, unless it holds nothing."""
+    if path.stat().st_size:
+        raise click.ClickException(
+            f"There is no record in {path}: it takes lines of JSON, as JsonLinesSink and "
+            "`usagestream chat --save` write them."
+        )
 
 
 def _record(model: str, asked: dict[str, Any]) -> UsageRecord:
@@ -156,6 +184,11 @@ def _list_all(known: PriceList, asked: dict[str, Any], as_json: bool) -> None:
         for name in known.models(asked["provider"])
         if (price := known.find(_record(name, asked))) is not None
     }
+    if not found:
+        raise click.ClickException(
+            f"No price is known of any model of {asked['provider']!r}: lists are of openai and "
+            "azure; a price file can give others."
+        )
     if as_json:
         say_json(json.dumps({n: p.model_dump(mode="json") for n, p in found.items()}, indent=2))
         return
@@ -178,6 +211,8 @@ def _check(known: PriceList, path: Path, as_json: bool) -> None:
         count += 1
         if known.find(record) is None:
             unpriced[record.provider, record.response_model or record.model] += 1
+    if not count:
+        say_no_records(path)
     if as_json:
         rows = [
             {"provider": provider, "model": model, "records": number}

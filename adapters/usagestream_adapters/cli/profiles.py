@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["profiles"]
 
 
-@click.command()
+@click.command(short_help="List profiles, and where values come from.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead.")
 def profiles(as_json: bool) -> None:
     """List the profiles, and where each of their values comes from. Shows no secret.
@@ -42,14 +42,16 @@ def profiles(as_json: bool) -> None:
 
 def _shown(profile: ListedProfile) -> str:
     star = "* " if profile.chosen else "  "
-    lines = [f"{star}{profile.name}  ({profile.origin})"]
+    lines = [lay_out([(f"{star}{profile.name}", f"({profile.origin})")])]
     rows = [(each.field, _text(each.value), each.origin) for each in profile.values]
     said = [row for row in rows if row[1]]
     lines += [lay_out(said, indent=4)] if said else []
     if profile.trust is not None and profile.trust not in (profile.problem or ""):
-        lines.append(f"    {profile.trust}")
+        lines.append(lay_out([(profile.trust,)], indent=4))
     if profile.problem is not None:
-        lines += [f"    ! {line}" for line in profile.problem.splitlines()]
+        lines.append(
+            lay_out([("!", line) for line in profile.problem.splitlines()], indent=4, gap=1)
+        )
     return "\n".join(lines)
 
 

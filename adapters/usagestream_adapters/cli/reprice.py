@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .prices import price_list
+from .prices import price_list, say_no_records
 from .screen import say, say_json
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ __all__ = ["reprice"]
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
-@click.command()
+@click.command(short_help="Price records anew.")
 @click.argument("records", type=_FILE)
 @click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="Leave those that began before.")
 @click.option("--prices", "file", type=_FILE, help="A price file, in place of the configured one.")
@@ -52,6 +52,8 @@ def reprice(
             changed += 1
             before.add(old.cost)
             after.add(new.cost)
+    if not count:
+        say_no_records(records)
     if output is not None:
         _write(records, output, lines)
     sums = {"records": count, "changed": changed, "before": str(before), "after": str(after)}
@@ -93,4 +95,4 @@ def _write(records: Path, output: Path, lines: list[bytes]) -> None:
             file.writelines(lines)
         part.replace(output)
     except OSError as exc:
-        raise click.ClickException(f"{output} cannot be written: {exc}") from exc
+        raise click.ClickException(f"{output} cannot be written: {exc.strerror}") from exc

@@ -68,11 +68,14 @@ def console(*, err: bool = False) -> Console:
     return Console(stderr=err, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
-def lay_out(rows: Sequence[Sequence[str]], *, width: int | None = None, indent: int = 0) -> str:
+def lay_out(
+    rows: Sequence[Sequence[str]], *, width: int | None = None, indent: int = 0, gap: int = 2
+) -> str:
     """Give rows in columns. What follows a newline in a cell stays in its column.
 
     `width` is that of the terminal: the last column is wrapped at it or, where too little is left
-    for it, put below. `None` asks the terminal, and wraps nothing where there is none.
+    for it, put below. `None` asks the terminal, and wraps nothing where there is none. `gap` is
+    the number of spaces between two columns.
     """
     if width is None and is_terminal():
         width = shutil.get_terminal_size().columns
@@ -81,7 +84,7 @@ def lay_out(rows: Sequence[Sequence[str]], *, width: int | None = None, indent: 
         for *cells, last in rows
     ]
     widths = [max(len(cell) for cell in column) for column in zip(*shown, strict=True)][:-1]
-    start = indent + sum(each + 2 for each in widths)
+    start = indent + sum(each + gap for each in widths)
     is_stacked = width is not None and width - start < _NARROWEST
     lines: list[str] = []
     for *cells, last in shown:
@@ -89,7 +92,9 @@ def lay_out(rows: Sequence[Sequence[str]], *, width: int | None = None, indent: 
             for depth, cell in enumerate((*cells, last)):
                 lines += _wrapped(cell, width, " " * (indent + 2 * min(depth, 1)))
         else:
-            padded = [f"{cell:<{each}}  " for cell, each in zip(cells, widths, strict=True)]
+            padded = [
+                f"{cell:<{each}}{' ' * gap}" for cell, each in zip(cells, widths, strict=True)
+            ]
             first, *more = _wrapped(last, width, " " * start)
             lines += [" " * indent + "".join(padded) + first[start:], *more]
     return "\n".join(line.rstrip() for line in lines)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from typing import TYPE_CHECKING
 
 import click
@@ -20,7 +21,9 @@ def serve_until_interrupted(server: LocalService, host: str, port: int) -> None:
     try:
         server.serve_forever(_show_addresses)
     except OSError as exc:
-        reason = os.strerror(exc.errno) if exc.errno else str(exc)
+        reason = str(exc.strerror or exc)
+        if exc.errno and not isinstance(exc, socket.gaierror):  # whose numbers are of its own
+            reason = os.strerror(exc.errno)
         raise click.ClickException(
             f"Cannot listen on {host}:{port}: {reason}. Choose another --port, or 0 for any, or an "
             "address of this machine as --host."

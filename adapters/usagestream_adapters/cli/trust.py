@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
 
-from .screen import say
+from .screen import lay_out, say, say_json
 
 __all__ = ["trust"]
 
 
-@click.command()
+@click.command(short_help="Trust a profile file that was found.")
 @click.argument("path", required=False, type=click.Path(exists=True, path_type=Path))
 @click.option("--forget", "forgets", is_flag=True, help="Trust it no longer.")
-def trust(path: Path | None, forgets: bool) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead.")
+def trust(path: Path | None, forgets: bool, as_json: bool) -> None:
     """Trust the profile file at PATH as it stands, until it changes.
 
     Look at it first: its profiles may send your keys, and tokens of your identity, to the addresses
@@ -34,12 +36,19 @@ def trust(path: Path | None, forgets: bool) -> None:
             raise click.ClickException(f"There is no profile in {where}.")
         if forgets:
             was = trusting.forget(file)
-            say(f"{file.path} is trusted no longer." if was else f"{file.path} was not trusted.")
-            return
-        trusting.trust(file)
-        say(f"{file.path} is trusted as it stands.")
-        for listed in list_profiles(file=file):
-            if listed.trust is not None:
-                say(f"  {listed.name}: {listed.trust}")
+            said = "is trusted no longer" if was else "was not trusted"
+            pairings: dict[str, str] = {}
+        else:
+            trusting.trust(file)
+            said = "is trusted as it stands"
+            listed = list_profiles(file=file)
+            pairings = {each.name: each.trust for each in listed if each.trust is not None}
     except ConfigError as exc:
         raise click.ClickException(str(exc)) from exc
+    if as_json:
+        found = {"file": str(file.path), "trusted": not forgets, "profiles": pairings}
+        say_json(json.dumps(found, indent=2))
+        return
+    say(f"{file.path} {said}.")
+    if pairings:
+        say(lay_out([(f"{name}:", why) for name, why in pairings.items()], indent=2, gap=1))
