@@ -211,14 +211,14 @@ def test_a_class_that_is_made_in_a_way_of_its_own(cls: Any) -> None:
     make: Callable[[Any], Any] = sdk.constructor(holder)
     for value in [*VALUES, {"schema": "a", "schema_": "b", "texts": None, "more": {"text": "a"}}]:
         frame = {"part": value}
-        assert objects._same(make(frame), sdk.own(holder)(frame))
+        assert objects.same_objects(make(frame), sdk.own(holder)(frame))
 
 
 def test_a_class_that_holds_itself() -> None:
     """The SDK makes what it holds."""
     sdk = objects._Sdk()
     frame = {"inner": {"inner": {}}, "direct": {"inner": None, "direct": {"more": 1}}}
-    assert objects._same(sdk.constructor(_Own)(frame), sdk.own(_Own)(frame))
+    assert objects.same_objects(sdk.constructor(_Own)(frame), sdk.own(_Own)(frame))
 
 
 @pytest.mark.parametrize("field", list(_Worded.model_fields))
@@ -227,7 +227,7 @@ def test_a_default_that_is_a_value(field: str) -> None:
     sdk = objects._Sdk()
     make = sdk.constructor(_Worded)
     for frame in ({}, *({field: value} for value in VALUES)):
-        assert objects._same(make(frame), sdk.own(_Worded)(frame))
+        assert objects.same_objects(make(frame), sdk.own(_Worded)(frame))
 
 
 class _A(_models.BaseModel):
@@ -265,7 +265,7 @@ def test_a_class_of_a_union_that_the_sdk_constructs() -> None:
     make = objects._Union(sdk, union)
     for frame in ({"type": "d", "schema": "word"}, {"type": "d"}, {"type": "d", "schema": 1}):
         for _ in range(2):
-            assert objects._same(make(frame), sdk.own(union)(frame))
+            assert objects.same_objects(make(frame), sdk.own(union)(frame))
 
 
 def test_objects_that_differ_are_told_apart() -> None:
@@ -278,7 +278,7 @@ def test_objects_that_differ_are_told_apart() -> None:
         _Sub.construct({"more"}, text="a", more=1),
         _Sub.construct(more=1),
     ]
-    assert objects._same(one, _Sub.construct(text="a", more=1))
-    assert not any(objects._same(one, other) for other in others)
-    assert not objects._same([1, 2], [1])
-    assert not objects._same({"a": 1, "b": 2}, {"b": 2, "a": 1})
+    assert objects.same_objects(one, _Sub.construct(text="a", more=1))
+    assert not any(objects.same_objects(one, other) for other in others)
+    assert not objects.same_objects([1, 2], [1])
+    assert not objects.same_objects({"a": 1, "b": 2}, {"b": 2, "a": 1})

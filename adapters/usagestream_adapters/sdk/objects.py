@@ -25,7 +25,14 @@ from typing import Any, Final, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic_core import CoreSchema, SchemaValidator, core_schema
 
-__all__ = ["Make", "chat_chunk", "make_chat_chunk", "make_response_event"]
+__all__ = [
+    "Make",
+    "bare_object",
+    "chat_chunk",
+    "make_chat_chunk",
+    "make_response_event",
+    "same_objects",
+]
 
 Make = Callable[[Any], Any]
 """Makes the SDK's object of a decoded frame. Where it raises, whatever it is, ask the SDK: it may
@@ -56,7 +63,7 @@ def make_chat_chunk() -> Make | None:
         make = sdk.constructor(ChatCompletionChunk)
         own = sdk.own(ChatCompletionChunk)
         for frame in _TRIALS:
-            if not _same(make(frame), own(frame)):
+            if not same_objects(make(frame), own(frame)):
                 raise _UnlikeTheSdkError(f"another object comes of {frame!r}")  # noqa: TRY301
     except Exception as exc:  # noqa: BLE001 - whatever it is, the SDK can do without this
         logger.debug("The SDK makes its chunks itself: %s", exc)
@@ -87,6 +94,27 @@ def chat_chunk(frame: Mapping[str, Any]) -> Any:
         except Exception:  # noqa: BLE001, S110 - whatever it is, the SDK is asked
             pass
     return ChatCompletionChunk.construct(**frame)
+
+
+@cache
+def bare_object(cls: Any) -> Callable[[dict[str, Any], set[str]], Any]:
+    """What makes an object of all its fields, in their order, and the names of those that are set.
+
+    As the SDK's `construct` does, of values that it would keep as they are.
+    """
+    new = cls.__new__
+    put = object.__setattr__
+    private, extras, fields_set = _SLOTS
+
+    def make(values: dict[str, Any], names: set[str]) -> Any:
+        made = new(cls)
+        put(made, "__dict__", values)
+        private(made, None)
+        extras(made, {})
+        fields_set(made, names)
+        return made
+
+    return make
 
 
 _TRIALS: Final[tuple[Any, ...]] = (
@@ -299,13 +327,13 @@ class _Union:
         def first(frame: Any) -> Any:
             made = make(frame)
             theirs = self._own(frame)
-            ways[kind] = make if _same(made, theirs) else self._own
+            ways[kind] = make if same_objects(made, theirs) else self._own
             return theirs
 
         return first
 
 
-def _same(one: Any, other: Any) -> bool:
+def same_objects(one: Any, other: Any) -> bool:
     """Whether nothing tells two objects made of JSON apart."""
     if type(one) is not type(other):
         return False
@@ -313,11 +341,11 @@ def _same(one: Any, other: Any) -> bool:
         return (
             one.model_fields_set == other.model_fields_set
             and one.__pydantic_private__ == other.__pydantic_private__
-            and _same(one.__dict__, other.__dict__)
-            and _same(one.__pydantic_extra__, other.__pydantic_extra__)
+            and same_objects(one.__dict__, other.__dict__)
+            and same_objects(one.__pydantic_extra__, other.__pydantic_extra__)
         )
     if isinstance(one, dict):
-        return list(one) == list(other) and all(map(_same, one.values(), other.values()))
+        return list(one) == list(other) and all(map(same_objects, one.values(), other.values()))
     if isinstance(one, list):
-        return len(one) == len(other) and all(map(_same, one, other))
+        return len(one) == len(other) and all(map(same_objects, one, other))
     return repr(one) == repr(other)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from ..sdk.objects import make_chat_chunk, make_response_event
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from ..sdk.objects import Make
 
-__all__ = ["is_the_sdks", "make_objects"]
+__all__ = ["is_the_sdks", "is_unwrapped", "make_objects"]
 
 _ASKED = ("self", "data", "cast_to", "response")
 
@@ -31,6 +32,15 @@ def is_the_sdks(client: Any, name: str) -> bool:
     """Whether a method is the SDK's own, put in its place by no subclass and on no instance."""
     method = getattr(type(client), name, None)
     return name not in vars(client) and getattr(method, "__module__", "") == "openai._base_client"
+
+
+def is_unwrapped(function: Any) -> bool:
+    """Whether a function is the SDK's, with no other around it."""
+    while type(function) is FunctionType:
+        if not function.__globals__["__name__"].startswith("openai."):
+            return False
+        function = getattr(function, "__wrapped__", None)
+    return function is None
 
 
 def make_objects(client: Any) -> None:

@@ -17,10 +17,11 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import wraps
 from operator import attrgetter
-from types import FunctionType
 from typing import Any, Final
 
 from ..sdk.json_already import PLACEHOLDER, json_already
+from ._helper import spare_text
+from ._objects import is_unwrapped
 
 __all__ = ["Sparing"]
 
@@ -59,7 +60,7 @@ class _SetAside(dict[str, Any]):
 
 
 def _spare(client: Any, resource: Any, module: str) -> None:
-    """Replace `create` on this one object, where it is the SDK's and hands on to this client."""
+    """Replace methods on this one object, where it is the SDK's and hands on to this client."""
     post = vars(resource).get("_post")
     if (
         type(resource).__module__ != module
@@ -85,26 +86,19 @@ def _spare(client: Any, resource: Any, module: str) -> None:
 
     resource._post = put_back  # noqa: SLF001 - what the SDK's `create` hands its body on to
     resource.create = acreate if inspect.iscoroutinefunction(plain) else create
+    if module.startswith("openai.resources.chat."):
+        spare_text(resource)
 
 
 def _without_walk(resource: Any, params: dict[str, Any]) -> tuple[Callable[..., Any], Any]:
     """The `create` of a resource's class as it is now, and what it is to be given."""
     found = inspect.getattr_static(type(resource), "create")
     theirs = found.__get__(resource, type(resource))
-    plain = json_already(params) if _is_the_sdks(found) else {}
+    plain = json_already(params) if is_unwrapped(found) else {}
     if not plain:
         return theirs, params
     aside = _SetAside(plain, params.get("extra_body"))
     return theirs, {**params, **dict.fromkeys(plain, PLACEHOLDER), "extra_body": aside}
-
-
-def _is_the_sdks(function: Any) -> bool:
-    """Whether a function is the SDK's, with no other around it."""
-    while type(function) is FunctionType:
-        if not function.__globals__["__name__"].startswith("openai."):
-            return False
-        function = getattr(function, "__wrapped__", None)
-    return function is None
 
 
 def _whole(asked: dict[str, Any]) -> dict[str, Any]:
