@@ -91,6 +91,7 @@ ASKED_ABOUT_IT = [
     {"role": "user", "content": "Tell me why stream_options is unknown to Azure, please"},
     {"role": "user", "content": [{"type": "text", "text": "Is include_usage an unknown word?"}]},
     {"role": "user", "content": ("Is stream_options something unexpected?", None)},
+    {"role": "user", "content": "stream_options forbidden"},
 ]
 
 

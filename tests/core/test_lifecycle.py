@@ -1,0 +1,206 @@
+"""What a stream's life says of itself, and what becomes of it where something goes wrong."""
+
+from __future__ import annotations
+
+import gc
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from tests._support.chat import DONE, HEAD, USAGE, choice, event, frame
+
+from usagestream import Cost, Outcome, Price, Rates, UsageRecord, UsageSource
+from usagestream_adapters.wire.chat import ChatDecoder
+from usagestream_core.adapter import Target
+from usagestream_core.records.outbox import Outbox
+from usagestream_core.streams import lifecycle
+from usagestream_core.streams.lifecycle import Lifecycle
+from usagestream_core.streams.meter import Call
+
+HI = event(frame(choice(content="Hi there")))
+STOP = event(frame(choice(finish="stop")))
+COUNTED = event(frame(usage=USAGE))
+
+
+class Words:
+    """Counts words, for every model."""
+
+    def count(self, text: str, model: str) -> int:
+        """A token is a word."""
+        return len(text.split())
+
+
+class Holder:
+    """Whoever holds the stream."""
+
+    def leave_at_exit(self) -> None:
+        """Nothing is open here."""
+
+
+HOLDER = Holder()
+
+
+def costs(record: UsageRecord) -> Cost:
+    """A dollar, whatever it was."""
+    price = Price(source="test", model="m", rates=Rates(input=Decimal(1), output=Decimal(1)))
+    return Cost(total=Decimal(1), price=price, basis=record.usage.source)
+
+
+def call(**more: Any) -> Call:
+    """A call of a model."""
+    known: dict[str, Any] = {"provider": "openai", "profile": None, "model": "m", **more}
+    return Call(target=Target(endpoint="here"), **known)
+
+
+@pytest.fixture
+def records() -> list[UsageRecord]:
+    """What came of all lives of a test."""
+    return []
+
+
+@pytest.fixture
+def begin(records: list[UsageRecord]) -> Callable[..., Lifecycle]:
+    """Begin a life whose response is open."""
+
+    def begun(*, asked: Call | None = None, counter: Any = None) -> Lifecycle:
+        life = Lifecycle(asked or call(), Outbox(records.append), counter)
+        life.ask(HOLDER)
+        life.open(HEAD, ChatDecoder(HEAD))
+        return life
+
+    return begun
+
+
+Begin = Callable[..., Lifecycle]
+
+
+def test_one_that_nobody_ended_ends_when_it_is_collected(
+    begin: Begin, records: list[UsageRecord]
+) -> None:
+    """By what its consumer was given until then: the whole answer, or part of it."""
+    part, whole = begin(), begin()
+    part.feed(HI)
+    whole.feed(HI + STOP)
+    del part, whole
+    gc.collect()
+    assert [record.outcome for record in records] == [Outcome.ABANDONED, Outcome.COMPLETED]
+
+
+def test_it_begins_when_the_request_is_sent(begin: Begin) -> None:
+    """By the calendar, and not before."""
+    before = datetime.now(UTC)
+    life = begin()
+    life.settle(Outcome.CLOSED)
+    assert before <= life.record.started_at <= life.record.ended_at <= datetime.now(UTC)
+
+
+def test_one_that_was_ended_is_not_ended_by_being_collected(
+    begin: Begin, records: list[UsageRecord]
+) -> None:
+    """What collects it says which of the two it was, for a stream collected with it."""
+    ended, open_ = begin(), begin()
+    ended.settle(Outcome.CLOSED)
+    for life in (ended, open_):
+        life.__del__()
+    assert (ended.was_dropped, open_.was_dropped) == (False, True)
+    assert [record.outcome for record in records] == [Outcome.CLOSED, Outcome.ABANDONED]
+
+
+def test_what_it_has_cost_until_now_and_at_last(begin: Begin) -> None:
+    """Estimated while it goes on, as more is to come; then as the record has it."""
+    life = begin(asked=call(costs=costs), counter=Words())
+    life.feed(HI + STOP + COUNTED)
+    assert life.cost is not None
+    assert (life.cost.basis, life.cost.lower_bound) == (UsageSource.ESTIMATED, True)
+    life.feed(DONE)
+    life.settle_end()
+    assert life.cost is not None
+    assert life.cost == life.record.cost
+    assert (life.cost.basis, life.cost.lower_bound) == (UsageSource.REPORTED, False)
+
+
+def test_what_it_used_until_now_and_at_last(begin: Begin) -> None:
+    """`so_far` estimates what `usage` does not know; both are the record's in the end."""
+    life = begin(counter=Words())
+    life.feed(HI)
+    assert (life.usage.output_tokens, life.so_far.output_tokens) == (None, 2)
+    life.settle(Outcome.CLOSED)
+    assert life.usage is life.so_far is life.record.usage
+    assert life.usage.output_tokens == 2
+
+
+def test_the_end_of_a_body_is_remembered(begin: Begin) -> None:
+    """Nothing is left to be read of a response that has ended, and nothing of none."""
+    life, refused = begin(), begin()
+    assert not life.body_ended
+    life.end()
+    refused.refused(ValueError())
+    assert life.body_ended
+    assert refused.body_ended
+    life.settle_end()
+
+
+def test_a_refusal_may_tell_who_answers(records: list[UsageRecord]) -> None:
+    """Where that is known only once it was asked."""
+    life = Lifecycle(call(), Outbox(records.append))
+    life.ask(HOLDER)
+    life.refused(ValueError(), call(profile="another"))
+    (record,) = records
+    assert (record.profile, record.outcome) == ("another", Outcome.REJECTED)
+
+
+def test_a_record_that_was_recovered_takes_the_place_of_the_first(begin: Begin) -> None:
+    """For whoever asks from then on."""
+    life = begin()
+    life.settle(Outcome.CLOSED)
+    learned = life.record.model_copy(update={"model": "learned"})
+    life.recovered(learned)
+    assert life.record is learned
+
+
+def test_settling_that_was_interrupted_is_done_again(
+    begin: Begin, records: list[UsageRecord], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the interrupt goes on."""
+
+    def interrupted(step: Callable[[], None]) -> None:
+        raise KeyboardInterrupt
+
+    life = begin()
+    monkeypatch.setattr(lifecycle, "uninterrupted", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        life.settle(Outcome.CLOSED)
+    assert [record.outcome for record in records] == [Outcome.CLOSED]
+    assert not life.owes_record
+
+
+def test_what_is_left_is_taken_for_its_usage(begin: Begin) -> None:
+    """Up to the end of the answer, and no further."""
+    life = begin()
+    life.take_rest([HI, STOP + COUNTED, DONE, b"data: {"])
+    assert life.usage.output_tokens == 2
+    assert life.meter.failure is None
+    life.settle_end()
+    assert life.record.outcome == Outcome.COMPLETED
+
+
+def test_nothing_is_left_where_there_was_no_response(caplog: pytest.LogCaptureFixture) -> None:
+    """Bytes of it cannot be read, and nothing is said of that."""
+    life = Lifecycle(call(), Outbox(None))
+    with caplog.at_level(logging.WARNING, "usagestream"):
+        life.take_rest([HI])
+    assert caplog.messages == []
+
+
+def test_what_is_left_and_cannot_be_read_is_said(
+    begin: Begin, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The stream ends as it would have."""
+    life = begin()
+    with caplog.at_level(logging.WARNING, "usagestream"):
+        life.take_rest(["no bytes"])
+    assert caplog.messages == ["What a stream was left with could not be read"]
+    life.settle(Outcome.CLOSED)
