@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -20,6 +21,16 @@ if sys.dont_write_bytecode:
 # A machine that is busy with something else is no reason to fail.
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def little_garbage() -> None:
+    """Let what is there by now be looked through by no collection that a test asks for.
+
+    All modules of the SDK take a second to walk on a busy machine, in which no thread gets on.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -86,7 +86,7 @@ class Made:
         policy = {"outbox": Outbox(self.records.append), **policy}
         self.state = StreamState(FakeAdapter(), CALL, StreamPolicy(**policy))
 
-    def open(self, *data: bytes) -> StreamState:
+    def open(self, *data: bytes | None) -> StreamState:
         """The response has begun, and these bytes of it have come."""
         self.state.ask(HOLDER)
         self.state.open(HEAD)

@@ -43,26 +43,15 @@ pytestmark = [
 SLOW = Scenario(text=[f"{number} " for number in range(40)], delay=0.02)
 
 
-@pytest.fixture(autouse=True)
-def little_garbage() -> Iterator[None]:
-    """What is there before a test is not looked through by each of its collections."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
-
-
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
     """The provider, slow; what is recorded goes into a folder of its own."""
     monkeypatch.chdir(tmp_path)
-    gc.freeze()  # What other tests have left takes a second to walk, in which no thread gets on.
     with Emulator() as running:
         monkeypatch.setenv("OPENAI_API_KEY", "example-key")
         monkeypatch.setenv("OPENAI_BASE_URL", running.openai_base_url)
         running.script(SLOW)
         yield running
-    gc.unfreeze()
 
 
 def example(name: str, on_leave: str = "drain") -> Any:
