@@ -14,7 +14,7 @@ from typing import Any
 import usagestream
 
 project = "usagestream"
-author = "the authors of usagestream"
+author = "the usagestream developers"
 version = release = os.environ.get("USAGESTREAM_DOCS_VERSION", usagestream.__version__)
 html_title = f"usagestream {version}"
 language = "en"

@@ -135,7 +135,7 @@ def reference_pages() -> dict[str, str]:
             lines = [heading, "=" * len(heading), "", ".. py:currentmodule:: usagestream", ""]
             pages[re.sub(r"\W+", "-", title).strip("-")] = "\n".join([*lines, *entries])
     names_of = {
-        name: [f":py:obj:`usagestream.{each}`" for each in names]
+        name: [_link(each) for each in names if not each.startswith("__")]
         for name, names in zip(pages, parts_of_the_door().values(), strict=False)
     }
     lines = ["API reference", "=============", ""]
@@ -146,11 +146,16 @@ def reference_pages() -> dict[str, str]:
     return {**pages, "index": "\n".join(lines)}
 
 
+def _link(name: str) -> str:
+    is_module = ismodule(getattr(usagestream, name))
+    return f":ref:`{name} <{name}>`" if is_module else f":py:obj:`~usagestream.{name}`"
+
+
 def _entry(name: str) -> str:
     thing = getattr(usagestream, name)
     full = f"usagestream.{name}"
     if ismodule(thing):
-        return f".. automodule:: {thing.__name__}\n   :members:\n"
+        return f".. _{name}:\n\n.. automodule:: {thing.__name__}\n   :members:\n"
     if isclass(thing) and issubclass(thing, BaseException):  # what it inherits is one link away
         return f".. autoexception:: {full}\n   :members:\n   :show-inheritance:\n"
     if isclass(thing):

@@ -95,3 +95,18 @@ def test_the_first_page_leads_to_the_newest_release(tmp_path: Path) -> None:
     assert "url=0.10.0/index.html" in (tmp_path / "index.html").read_text("utf-8")
     listed = re.findall(r">([\w.]+)</a>", (tmp_path / "versions.html").read_text("utf-8"))
     assert listed == ["0.10.0", "0.9.0", "main"]
+
+
+def test_where_to_start_names_what_is_there() -> None:
+    """Each path in the table of common changes exists, and each room that it names."""
+    root = Path(__file__).parents[2]
+    page = (root / "docs" / "architecture.md").read_text("utf-8")
+    table = page.partition("## Where to start")[2].partition("\n\nA new room")[0]
+    places = [root, root / "adapters/usagestream_adapters", root / "core/usagestream_core"]
+    named = set(re.findall(r"`([\w./]+)`", table))
+    assert len(named) >= 10
+    assert [
+        name
+        for name in named
+        if not any((place / f"{name}{end}").exists() for place in places for end in ("", ".py"))
+    ] == []
