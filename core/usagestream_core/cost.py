@@ -194,6 +194,7 @@ class Cost(Described, frozen=True):
     - `openai_list` (or another's): the list of another provider than the one that answered
     - `global_deployment`: nobody said what kind of deployment it is
     - `zone_uplift`: the usual surcharge on the global price, for a data zone or a region
+    - `residency_uplift`: the published surcharge of OpenAI's addresses that keep data in place
     - `asked_model`: the model as it was asked for, since the answer names none that is known
     - `undated_model`: the model without its date, since the list has no such version
     - `promo_ended`: a promised price whose promise has run out

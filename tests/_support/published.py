@@ -511,6 +511,64 @@ CASES: list[Case] = [
     case("smallest", "ft:gpt-4.1-nano-2025-04-14:acme::abc", of(M, M), "1", "0.20, 0.80; OpenAI"),
     case("fine-tuned o4-mini", "ft:o4-mini-2025-04-16:acme::abc", of(M, M), "20", "4, 16; OpenAI"),
     case("fine-tuned gpt-3.5", "ft:gpt-3.5-turbo-0125:acme::abc", of(M, M), "9", "3, 6; OpenAI"),
+    # Addresses that keep data in place: a tenth more, for models released since 2026-03-05.
+    case(
+        "kept in Europe",
+        "gpt-5.4-2026-03-05",
+        of(100_000, 100_000),
+        # 100,000 at 2.75, 100,000 at 16.50
+        "1.925",
+        "2.50, 15 and 10 %; OpenAI, 2026-11",
+        "residency_uplift",
+        endpoint="eu.api.openai.com",
+    ),
+    case(
+        "kept in Europe, cached",
+        "gpt-6-sol",
+        of(100_000, 100_000, cached=50_000),
+        # 50,000 at 2.20, 50,000 at 0.22, 100,000 at 11
+        "1.221",
+        "2, 0.20, 10 and 10 %; OpenAI, 2026-11",
+        "residency_uplift",
+        endpoint="eu.api.openai.com",
+    ),
+    case(
+        "kept in Japan, long",
+        "gpt-5.5",
+        of(300_000, 1000),
+        # 300,000 at 11, 1,000 at 49.50
+        "3.3495",
+        "10, 45 past 272,000 and 10 %; OpenAI, 2026-11",
+        "residency_uplift",
+        endpoint="jp.api.openai.com",
+    ),
+    case(
+        "kept in the US, in a batch",
+        "gpt-5.4-mini",
+        of(100_000, 100_000),
+        # 100,000 at 0.4125, 100,000 at 2.475
+        "0.28875",
+        "0.375, 2.25 and 10 %; OpenAI, 2026-11",
+        "residency_uplift",
+        endpoint="us.api.openai.com",
+        service_tier="batch",
+    ),
+    case(
+        "an older model, kept in Europe",
+        "gpt-4.1",
+        of(M, M),
+        "10",
+        "2, 8, without a surcharge; OpenAI, 2026-11",
+        endpoint="eu.api.openai.com",
+    ),
+    case(
+        "a model of the month before, kept in the US",
+        "gpt-5.3-codex",
+        of(M, M),
+        "15.75",
+        "1.75, 14, released 2026-02; OpenAI",
+        endpoint="us.api.openai.com",
+    ),
     # Azure: names, kinds of deployment, tiers.
     azure("gpt-4o", "gpt-4o-2024-11-20", of(M, M), "12.50", "2.50, 10", *ASSUMED_OF_AZURE),
     azure("its own list", "o3-2025-04-16", of(M, M), "10", "2, 8; Azure", "global_deployment"),

@@ -128,7 +128,8 @@ def test_all_models_of_a_provider(folder: Path) -> None:
     assert shown.stderr == f"{len(lines)} models, for 1,000,000 tokens.\n"
     listed = json.loads(run("prices", "--provider", "azure", "--json").output)
     assert listed["o3-2025-04-16"]["rates"]["input"] == "2"
-    assert json.loads(run("prices", "--provider", "nobody", "--json").output) == {}
+    nobody = run("prices", "--provider", "nobody", "--json")
+    assert (json.loads(nobody.output), nobody.exit_code) == ({}, 1)
 
 
 def test_models_without_a_price_are_named(folder: Path) -> None:
@@ -191,7 +192,7 @@ def test_without_output_nothing_is_written(folder: Path) -> None:
     """What would change is said."""
     path = kept(folder, record("gpt-9"))
     before = path.read_bytes()
-    assert run("reprice", str(path)).output == "0 of 1 records cost something else.\n"
+    assert run("reprice", str(path)).stdout == "0 of 1 records cost something else.\n"
     assert path.read_bytes() == before
     assert [each.name for each in folder.iterdir()] == ["records.jsonl"]
 

@@ -184,14 +184,14 @@ def _list_all(known: PriceList, asked: dict[str, Any], as_json: bool) -> None:
         for name in known.models(asked["provider"])
         if (price := known.find(_record(name, asked))) is not None
     }
+    if as_json:
+        say_json(json.dumps({n: p.model_dump(mode="json") for n, p in found.items()}, indent=2))
+        raise SystemExit(0 if found else 1)
     if not found:
         raise click.ClickException(
             f"No price is known of any model of {asked['provider']!r}: lists are of openai and "
             "azure; a price file can give others."
         )
-    if as_json:
-        say_json(json.dumps({n: p.model_dump(mode="json") for n, p in found.items()}, indent=2))
-        return
     for name, price in found.items():
         rates = dict(_rates(price.rates))
         shown = ", ".join(f"{each} {rates[f'  {each}']}" for each in _MAIN if f"  {each}" in rates)

@@ -25,7 +25,7 @@ __all__ = ["report"]
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
-@click.command()
+@click.command(short_help="Say what streams used and cost.")
 @click.argument("sources", nargs=-1, metavar="[SOURCE]...")
 @click.option("--by", default="model", show_default=True, help="Names to group by, with commas.")
 @click.option("--since", help="From when: 7d, 12h, today, 2026-11-01, 2026-11-01T12:30.")

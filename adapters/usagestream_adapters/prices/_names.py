@@ -8,7 +8,7 @@ from typing import Final
 
 from usagestream_core.cost import Scope
 
-__all__ = ["is_version_of", "list_names", "region_name", "undated", "uplift"]
+__all__ = ["is_version_of", "list_names", "region_name", "residency_uplift", "undated", "uplift"]
 
 _DATE: Final = re.compile(r"-20\d{2}-\d{2}-\d{2}$")
 _COMPACT_DATE: Final = re.compile(r"-(20\d{2})(\d{2})(\d{2})(?=$|:)")
@@ -23,10 +23,26 @@ _REGIONAL_FROM_THE_START: Final = re.compile(r"gpt-(3\.5|35|4)(-|$)")
 _DEAR_ABROAD: Final = re.compile(r"gpt-(6|[7-9]|\d\d)(\.\d+)?(-|$)")
 """Models whose data zones outside the US cost a fifth more, rather than a tenth."""
 
-_US: Final = re.compile(r"us\d?$")
+_US: Final = re.compile(r"us\d?(euap)?$")
 _EUROPE: Final = re.compile(
     r"europe|uk(south|west)|france|germany|italy|norway|poland|spain|sweden|switzerland"
 )
+
+
+_RESIDENT: Final = re.compile(r"[a-z]{2}\.api\.openai\.com")
+"""Addresses of OpenAI's that keep data in a country or region."""
+
+_SINCE_MARCH_2026: Final = re.compile(r"(ft:)?gpt-(5\.[4-9]|[6-9]|\d\d|realtime-2)(\.\d+)?(-|$)")
+
+
+def residency_uplift(model: str, host: str) -> Decimal:
+    """What a model costs at an address of OpenAI's that keeps data in place, of what it costs else.
+
+    "A 10% uplift for models released on or after March 5, 2026" (OpenAI's price list, 2026-11),
+    whatever the tier.
+    """
+    is_dearer = _RESIDENT.fullmatch(host) and _SINCE_MARCH_2026.match(model)
+    return Decimal("1.1") if is_dearer else Decimal(1)
 
 
 def list_names(model: str) -> tuple[str, ...]:
@@ -72,7 +88,7 @@ def uplift(model: str, scope: Scope, region: str | None) -> Decimal:
     """
     if scope == "global" or _REGIONAL_FROM_THE_START.match(model):
         return Decimal(1)
-    if region is None or _US.search(region):
+    if not region or _US.search(region):
         return Decimal("1.1")
     if region.startswith(("usgov", "usdod")):
         return Decimal("1.375")

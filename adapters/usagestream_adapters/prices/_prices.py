@@ -15,14 +15,13 @@ from usagestream_core.errors import ConfigError
 from ._facts import Facts, facts_of
 from ._file import PriceFile, configured_prices, known_corrections, read_prices
 from ._list import Listed, current_list, each_rate, find_listed, list_version, listed_models
-from ._names import list_names, undated, uplift
+from ._names import list_names, residency_uplift, undated, uplift
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Mapping
     from datetime import datetime
 
-    from usagestream_core.cost import Scope
     from usagestream_core.record import UsageRecord
 
     from ._entries import Entry
@@ -319,10 +318,10 @@ def _listed_price(facts: Facts, listed: Listed | None, names: tuple[str, ...]) -
     rates, assumed = _of_tier(facts.tier, listed, facts.moment, found.rates)
     found = replace(found, rates=rates, assumed=(*found.assumed, *assumed))
     if facts.provider != "azure":
-        return found
+        return _dearer(found, residency_uplift(found.model, facts.host), "residency_uplift")
     if facts.scope is None:
         return replace(found, assumed=(*found.assumed, "global_deployment"))
-    return _of_scope(found, facts.scope, facts.region)
+    return _dearer(found, uplift(found.model, facts.scope, facts.region), "zone_uplift")
 
 
 def _of_tier(
@@ -340,9 +339,9 @@ def _of_tier(
     return standard, ("standard_tier",)
 
 
-def _of_scope(found: _Found, scope: Scope, region: str | None) -> _Found:
-    factor = uplift(found.model, scope, region)
+def _dearer(found: _Found, factor: Decimal, name: str) -> _Found:
+    """The price with a surcharge that no list has, which the cost then names."""
     if factor == 1:
         return found
     rates = each_rate(found.rates, lambda _, rate: exactly(rate, factor))
-    return replace(found, rates=rates, assumed=(*found.assumed, "zone_uplift"))
+    return replace(found, rates=rates, assumed=(*found.assumed, name))
