@@ -17,6 +17,7 @@ from usagestream_core import (
     AsyncUsageStream,
     AuthenticationError,
     BadRequestError,
+    Begun,
     Chunk,
     Client,
     ClientClosedError,
@@ -27,6 +28,7 @@ from usagestream_core import (
     DeploymentNotFoundError,
     EventTooLargeError,
     JsonLinesSink,
+    Ledger,
     LongContext,
     NotAStreamError,
     NotFoundError,
@@ -70,6 +72,7 @@ from usagestream_core import (
 if TYPE_CHECKING:
     from usagestream_adapters.azure import AzureProfile
     from usagestream_adapters.emulator import Emulator, Scenario, scenarios
+    from usagestream_adapters.ledger import SqlLedger
     from usagestream_adapters.openai import OpenAIProfile
     from usagestream_adapters.prices import PriceList
     from usagestream_adapters.replay import (
@@ -123,6 +126,9 @@ __all__ = [  # noqa: RUF022 - in the order a reader needs them
     "Report",
     "ReportLine",
     # where records go
+    "Ledger",
+    "Begun",
+    "SqlLedger",
     "JsonLinesSink",
     "StdoutSink",
     "OpenTelemetrySink",
@@ -173,6 +179,7 @@ _LATE = {
     "PriceList": "prices",
     "Recorder": "replay",
     "Scenario": "emulator",
+    "SqlLedger": "ledger",
     "faults": "replay",
     "scenarios": "emulator",
     "Replay": "replay",

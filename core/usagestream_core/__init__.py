@@ -32,6 +32,7 @@ from .estimates.estimate import TokenCounter
 from .pricing import Pricer, reprice
 from .profile import Profile
 from .record import Outcome, RecordedError, UsageRecord
+from .records.ledger import Begun, Ledger
 from .records.report import Report, ReportLine
 from .records.shutdown import exit_on_signals
 from .records.sinks import JsonLinesSink, StdoutSink
@@ -45,6 +46,7 @@ __all__ = [
     "AsyncUsageStream",
     "AuthenticationError",
     "BadRequestError",
+    "Begun",
     "Chunk",
     "Client",
     "ClientClosedError",
@@ -55,6 +57,7 @@ __all__ = [
     "DeploymentNotFoundError",
     "EventTooLargeError",
     "JsonLinesSink",
+    "Ledger",
     "LongContext",
     "NotAStreamError",
     "NotFoundError",

@@ -9,9 +9,11 @@ from .errors import ClientClosedError, ConfigError
 from .estimates.estimate import CounterChoice, as_messages, find_counter
 from .pricing import PricerChoice, costs_by, find_pricer
 from .profile import Profile
+from .profiles.ledgers import find_ledger
 from .profiles.providers import load_adapter_type
 from .profiles.resolve import resolve_profile
 from .profiles.telemetry import configured_telemetry
+from .records.ledger import LedgerChoice
 from .records.outbox import FLUSH_TIMEOUT, Outbox, is_async
 from .records.tags import joined_tags
 from .records.telemetry import beside, opened_by_us
@@ -46,6 +48,7 @@ class _BaseClient:
         on_record: Callable[[UsageRecord], object] | None,
         token_counter: CounterChoice,
         pricer: PricerChoice,
+        ledger: LedgerChoice,
         http_client: Any,
         flush_timeout: float | None,
         *,
@@ -67,7 +70,8 @@ class _BaseClient:
             raise TypeError("give http_client to the adapter when you make it yourself")
         telemetry = configured_telemetry()
         self._adapter = opened_by_us(profile, on_record, *telemetry)
-        self._outbox = Outbox(beside(on_record, telemetry), timeout=flush_timeout)
+        sink, kept_in = beside(on_record, telemetry), find_ledger(ledger)
+        self._outbox = Outbox(sink, timeout=flush_timeout, ledger=kept_in)
         self._counter = find_counter(token_counter)
         self._costs = costs_by(find_pricer(pricer))
         self._closed = False
@@ -160,14 +164,18 @@ class Client(_BaseClient):
     installed one (`usagestream[estimate]`), `None` estimates nothing. `pricer` gives records their
     cost: `"auto"` takes the installed one (`usagestream[prices]`) and the price file, `None` none.
 
-    Closing the client, and the end of the interpreter, wait for `on_record` for `flush_timeout`
-    seconds; `None` waits for as long as it takes.
+    `ledger` has each stream before its first chunk is handed over, and its record at the end: the
+    URL of a database (`sqlite:///usage.db`), or a ledger of your own; `"auto"` takes the configured
+    one, `None` none.
+
+    Closing the client, and the end of the interpreter, wait for `on_record` and the ledger for
+    `flush_timeout` seconds; `None` waits for as long as it takes.
 
     The provider's SDK is loaded with the first stream, or here with `warm=True`: it takes a second.
 
-    Raises `ConfigError` if the profile is incomplete, or a price file is wrong. Nothing is sent
-    before a stream is entered or read. Use it as a context manager, or `close()` it, to let its
-    connections go.
+    Raises `ConfigError` if the profile is incomplete, or a price file or a ledger is wrong. Nothing
+    is sent before a stream is entered or read. Use it as a context manager, or `close()` it, to let
+    its connections go.
     """
 
     def __init__(
@@ -177,6 +185,7 @@ class Client(_BaseClient):
         on_record: Callable[[UsageRecord], object] | None = None,
         token_counter: CounterChoice = "auto",  # noqa: S107 - no secret
         pricer: PricerChoice = "auto",
+        ledger: LedgerChoice = "auto",
         http_client: Any = None,
         flush_timeout: float | None = FLUSH_TIMEOUT,
         warm: bool = False,
@@ -188,6 +197,7 @@ class Client(_BaseClient):
             on_record,
             token_counter,
             pricer,
+            ledger,
             http_client,
             flush_timeout,
             warm=warm,
@@ -220,7 +230,10 @@ class Client(_BaseClient):
     ) -> UsageRecord:
         """Give a record with the usage that the provider has now: see `UsageRecord.recover`."""
         costs = self._costs
-        return recover(self._adapter, record, cancel=cancel, timeout=timeout, costs=costs)
+        found = recover(self._adapter, record, cancel=cancel, timeout=timeout, costs=costs)
+        if found is not record:
+            self._outbox.replace(found)
+        return found
 
     def close(self) -> None:
         """Wait until every record is handed over, and close the connections kept open."""
@@ -254,6 +267,7 @@ class AsyncClient(_BaseClient):
         on_record: Callable[[UsageRecord], object | Awaitable[object]] | None = None,
         token_counter: CounterChoice = "auto",  # noqa: S107 - no secret
         pricer: PricerChoice = "auto",
+        ledger: LedgerChoice = "auto",
         http_client: Any = None,
         flush_timeout: float | None = FLUSH_TIMEOUT,
         warm: bool = False,
@@ -263,6 +277,7 @@ class AsyncClient(_BaseClient):
             on_record,
             token_counter,
             pricer,
+            ledger,
             http_client,
             flush_timeout,
             warm=warm,
@@ -293,7 +308,10 @@ class AsyncClient(_BaseClient):
     ) -> UsageRecord:
         """Give a record with the usage that the provider has now: see `UsageRecord.recover`."""
         costs = self._costs
-        return await arecover(self._adapter, record, cancel=cancel, timeout=timeout, costs=costs)
+        found = await arecover(self._adapter, record, cancel=cancel, timeout=timeout, costs=costs)
+        if found is not record:
+            self._outbox.replace(found)
+        return found
 
     async def close(self) -> None:
         """Wait for what is drained and handed over, and close the connections kept open."""

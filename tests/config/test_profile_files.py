@@ -27,7 +27,7 @@ MISTAKES: list[tuple[str, str]] = [
     ("a = 1\na = 2", "is not valid TOML: Cannot overwrite a value"),
     ('\ndefualt = "x"', ":2: defualt is no setting of usagestream: did you mean 'default'?"),
     ("[profile.x]", ":1: profile is no setting of usagestream: did you mean 'profiles'?"),
-    ("zzz = 1", "zzz is no setting of usagestream: there are: default, prices, profiles, "),
+    ("zzz = 1", "zzz is no setting of usagestream: there are: default, ledger, prices, profiles, "),
     ("profiles = 1", "profiles must be a table of profiles"),
     ("[profiles]\nx = 1", ":2: profiles.x must be a table: write [profiles.x]."),
     ('default = "azur"\n[profiles.azure]\nprovider = "azure"',

@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 from tests._support.databases import postgres_server, postgres_url
 
+from usagestream import SqlLedger
 from usagestream_adapters.ledger._database import Database
+from usagestream_adapters.ledger._schema import streams
 
 
 @pytest.fixture(autouse=True)
@@ -45,3 +48,26 @@ def database(url: str) -> Iterator[Database]:
     made.open()
     yield made
     made.close()
+
+
+class Kept(SqlLedger):
+    """A ledger whose rows can be looked at."""
+
+    def rows(self) -> dict[str, dict[str, Any]]:
+        """Each row by its id."""
+        with self._database.reading() as connection:
+            found = connection.execute(select(streams)).mappings()
+            return {row["id"]: dict(row) for row in found}
+
+    def row(self) -> dict[str, Any]:
+        """The only row, once all is written."""
+        assert self.flush(10)
+        (row,) = self.rows().values()
+        return row
+
+
+@pytest.fixture
+def ledger(url: str, tmp_path: Path) -> Iterator[Kept]:
+    """An open ledger on either kind of database."""
+    with Kept(url, spool=tmp_path / "spool.jsonl") as made:
+        yield made

@@ -1,5 +1,8 @@
 """What a ledger is kept in: one schema, brought up to date by whoever opens it first."""
 
+# Tests look behind the door.
+# pyright: reportPrivateUsage=false, reportUnknownLambdaType=false
+
 from __future__ import annotations
 
 import threading

@@ -1,6 +1,7 @@
 """Where every stream is written before it begins, and when it ends; nothing of what was said."""
 
 from ._database import Database
+from ._ledger import SqlLedger
 from ._schema import metadata
 
-__all__ = ["Database", "metadata"]
+__all__ = ["Database", "SqlLedger", "metadata"]

@@ -6,6 +6,7 @@ lock before it begins, and begins at once with the right to write.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Generator
@@ -19,7 +20,6 @@ from ._schema import VERSION_TABLE
 from ._sqlalchemy import ArgumentError, listen, sa
 
 if TYPE_CHECKING:
-    from io import BufferedWriter
     from types import ModuleType
 
     from sqlalchemy import Connection, Engine
@@ -40,6 +40,8 @@ HEAD: Final = "0001"
 _MIGRATIONS: Final = Path(__file__).with_name("migrations")
 _ADVISORY_KEY: Final = 0x75736167
 """The number of our lock in PostgreSQL: `usag`."""
+_left_alone: Final[list[object]] = []
+"""What a forked child has of its parents' connections."""
 _POSTGRES: Final = ("postgresql", "postgres", "postgresql+psycopg")
 
 
@@ -56,7 +58,7 @@ class Database:
         self._fsync = fsync
         self._timeout = timeout
         self._lock = threading.Lock()
-        self._lock_file: BufferedWriter | None = None
+        self._lock_file: int | None = None
         self._engine: Engine | None = None
 
     def __str__(self) -> str:
@@ -129,8 +131,12 @@ class Database:
         folder that is not there.
         """
         path = self.path
-        if path is not None and not path.absolute().parent.is_dir():
-            raise ConfigError(f"The ledger {self} is in a folder that is not there: make it first.")
+        if path is not None:
+            if not path.absolute().parent.is_dir():
+                raise ConfigError(
+                    f"The ledger {self} is in a folder that is not there: make it first."
+                )
+            os.close(_owners_file(path))  # what SQLite adds to it is as open to others as this
         with self.reading() as connection:
             version = self._version(connection)
         if version == HEAD:
@@ -169,14 +175,17 @@ class Database:
             engine.dispose()
         file, self._lock_file = self._lock_file, None
         if file is not None:
-            file.close()
+            os.close(file)
 
     def forked(self) -> None:
-        """Forget the connections of the parent without closing them: this is its forked child."""
+        """Forget the connections of the parent without closing them: this is its forked child.
+
+        Nor may the collector close them: SQLite would take what the parent has open for its own.
+        """
         self._lock = threading.Lock()
         engine, self._engine = self._engine, None
         if engine is not None:
-            engine.dispose(close=False)
+            _left_alone.append(engine)
         self._lock_file = None
 
     @contextmanager
@@ -188,13 +197,18 @@ class Database:
             return
         with self._lock:
             if self._lock_file is None:
-                self._lock_file = path.with_name(f"{path.name}.lock").open("ab")
+                self._lock_file = _owners_file(path.with_name(f"{path.name}.lock"))
             _locks.flock(self._lock_file, _locks.LOCK_EX)
             try:
                 yield
             finally:
                 with suppress(OSError):
                     _locks.flock(self._lock_file, _locks.LOCK_UN)
+
+
+def _owners_file(path: Path) -> int:
+    """Open a file, made for its owner only where it is not there."""
+    return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
 
 
 def _begin(connection: Connection) -> None:

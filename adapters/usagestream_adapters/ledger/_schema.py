@@ -21,6 +21,7 @@ __all__ = [
     "FRESH_DAYS",
     "LOST",
     "OPEN",
+    "UNENDED",
     "VERSION_TABLE",
     "metadata",
     "processes",
@@ -36,6 +37,9 @@ ENDED: Final = "ended"
 LOST: Final = "lost"
 """Settled for a process that is gone, as `abandoned`, reason `killed`, usage unknown. An end that
 comes after all takes its place."""
+
+UNENDED: Final = "state <> 'ended'"
+"""What a query says, word for word, to find the few rows of the index on them."""
 
 VERSION_TABLE: Final = "usagestream_version"
 COUNTS: Final = COUNT_FIELDS
@@ -92,8 +96,8 @@ streams: Final = sa.Table(
     sa.Index(
         "usagestream_streams_unended",
         "process",
-        sqlite_where=sa.text("state <> 'ended'"),
-        postgresql_where=sa.text("state <> 'ended'"),
+        sqlite_where=sa.text(UNENDED),
+        postgresql_where=sa.text(UNENDED),
     ),
     sa.Index(
         "usagestream_streams_tags",

@@ -145,6 +145,19 @@ class TrackedCall:
         if self._opened(response):
             response.stream = body_of_kind("AsyncByteStream", response, self)
 
+    @property
+    def is_being_written(self) -> bool:
+        """Whether the ledger has yet to keep that this call begins."""
+        return self._life.is_being_written
+
+    def written(self) -> None:
+        """Wait until the ledger has it: before the caller is given anything."""
+        self._life.written()
+
+    async def awritten(self) -> None:
+        """`written` for async code."""
+        await self._life.awritten()
+
     def _opened(self, response: Any) -> bool:
         """Begin to read. True if the body has yet to be read."""
         head = head_of(response)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from usagestream_core.estimates.estimate import TokenCounter
     from usagestream_core.pricing import CostOf
     from usagestream_core.record import Api, UsageRecord
+    from usagestream_core.records.ledger import Ledger
 
 __all__ = ["Tracker"]
 
@@ -57,10 +58,11 @@ class Tracker:
         counter: TokenCounter | None,
         flush_timeout: float | None,
         costs: CostOf | None = None,
+        ledger: Ledger | None = None,
     ) -> None:
         own = None if on_record is None else to_tracked(on_record)
         telemetry = [to_tracked(sink) for sink in configured_telemetry()]
-        self.outbox = Outbox(beside(own, telemetry), timeout=flush_timeout)
+        self.outbox = Outbox(beside(own, telemetry), timeout=flush_timeout, ledger=ledger)
         self._counter = counter
         self._costs = costs
         self._tags = joined_tags(tags)

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from usagestream_core.errors import ConfigError
 from usagestream_core.estimates.estimate import CounterChoice, find_counter
 from usagestream_core.pricing import PricerChoice, costs_by, find_pricer
+from usagestream_core.profiles.ledgers import find_ledger
+from usagestream_core.records.ledger import LedgerChoice
 from usagestream_core.records.outbox import FLUSH_TIMEOUT, is_async
 
 from ._copying import copied, overridden
@@ -48,6 +50,7 @@ def track(
     tags: Mapping[str, str] | None = None,
     token_counter: CounterChoice = "auto",  # noqa: S107 - not that kind of token
     pricer: PricerChoice = "auto",
+    ledger: LedgerChoice = "auto",
     hide_usage: bool = True,
     fast: bool = True,
     flush_timeout: float | None = FLUSH_TIMEOUT,
@@ -73,7 +76,8 @@ def track(
     a frame, a conversation.
 
     What nobody reported is estimated with `token_counter`: by default the installed one, if there
-    is one; `None` estimates nothing. `pricer` gives records their cost, as for `Client`.
+    is one; `None` estimates nothing. `pricer` gives records their cost, and `ledger` keeps
+    them, as for `Client`.
 
     Raises `ConfigError` for a client that is tracked already, whose calls would count twice, and
     `TypeError` for what is no client of the SDK's, and an async `on_record` of a sync client. Warns
@@ -98,7 +102,8 @@ def track(
             "the client given: track it first, and instrument what track() gives.",
             stacklevel=2,
         )
-    tracker = Tracker(on_record, tags, find_counter(token_counter), flush_timeout, costs)
+    counter, kept_in = find_counter(token_counter), find_ledger(ledger)
+    tracker = Tracker(on_record, tags, counter, flush_timeout, costs, kept_in)
     tracker.hides_usage = hide_usage
     tracked: ClientT = _tracked(client, client.copy, tracker, {}, fast=fast)
     return tracked

@@ -41,6 +41,8 @@ class _Sending(Borrowed):
         response = send(self._borrowed, request, **how)
         if response.is_success:
             call.answered(response)
+            if call.is_being_written:
+                call.written()
         return response
 
     def close(self) -> None:
@@ -55,6 +57,8 @@ class _AsyncSending(Borrowed):
         response = await asend(self._borrowed, request, **how)
         if response.is_success:
             call.aanswered(response)
+            if call.is_being_written:
+                await call.awritten()
         return response
 
     async def aclose(self) -> None:

@@ -17,7 +17,9 @@ from usagestream_core.adapter import Head, Target
 from usagestream_core.cost import Cost
 from usagestream_core.errors import StreamNotEndedError
 from usagestream_core.pricing import PricerChoice, costs_by, find_pricer
+from usagestream_core.profiles.ledgers import find_ledger
 from usagestream_core.record import Outcome, UsageRecord, UsageRequest
+from usagestream_core.records.ledger import LedgerChoice
 from usagestream_core.records.outbox import Outbox
 from usagestream_core.records.tags import joined_tags
 from usagestream_core.streams.lifecycle import Lifecycle
@@ -40,6 +42,7 @@ def meter(
     on_record: Callable[[UsageRecord], object] | None = None,
     tags: Mapping[str, str] | None = None,
     pricer: PricerChoice = "auto",
+    ledger: LedgerChoice = "auto",
 ) -> MeteredItems: ...
 @overload
 def meter(
@@ -49,6 +52,7 @@ def meter(
     on_record: Callable[[UsageRecord], object] | None = None,
     tags: Mapping[str, str] | None = None,
     pricer: PricerChoice = "auto",
+    ledger: LedgerChoice = "auto",
 ) -> MeteredAsyncItems: ...
 def meter(
     stream: Iterable[Any] | AsyncIterable[Any],
@@ -57,6 +61,7 @@ def meter(
     on_record: Callable[[UsageRecord], object] | None = None,
     tags: Mapping[str, str] | None = None,
     pricer: PricerChoice = "auto",
+    ledger: LedgerChoice = "auto",
 ) -> MeteredItems | MeteredAsyncItems:
     """Pass a stream's items through as they are, and count what they say.
 
@@ -65,12 +70,15 @@ def meter(
     that was opened without `include_usage` has none to count, and its usage is unknown.
 
     `model` is the model that was asked for; if `None`, the one that the stream's own request or
-    its items name. `on_record`, `tags` and `pricer` are
-    as for `track`.
+    its items name. `on_record`, `tags`, `pricer` and `ledger` are as for `track`.
     """
     if isinstance(stream, AsyncIterable):
-        return MeteredAsyncItems(stream, model=model, on_record=on_record, tags=tags, pricer=pricer)
-    return MeteredItems(stream, model=model, on_record=on_record, tags=tags, pricer=pricer)
+        return MeteredAsyncItems(
+            stream, model=model, on_record=on_record, tags=tags, pricer=pricer, ledger=ledger
+        )
+    return MeteredItems(
+        stream, model=model, on_record=on_record, tags=tags, pricer=pricer, ledger=ledger
+    )
 
 
 class _Items:
@@ -84,6 +92,7 @@ class _Items:
         on_record: Callable[[UsageRecord], object] | None,
         tags: Mapping[str, str] | None,
         pricer: PricerChoice,
+        ledger: LedgerChoice,
     ) -> None:
         self._stream = stream
         self._readers = 0
@@ -106,7 +115,7 @@ class _Items:
             tags=joined_tags(tags),
             costs=costs_by(find_pricer(pricer)),
         )
-        self._life = Lifecycle(call, Outbox(on_record))
+        self._life = Lifecycle(call, Outbox(on_record, ledger=find_ledger(ledger)))
         self._life.ask(self)
         self._life.open(replace(head, usage_request=_usage_request(asked)), ItemDecoder())
 
@@ -197,6 +206,12 @@ class MeteredItems(_Items):
             raise
         finally:
             self._readers -= 1
+        if self._life.is_being_written:
+            try:
+                self._life.written()
+            except BaseException as exc:
+                self._left(exc)
+                raise
         return self._took(item)
 
     def __enter__(self) -> Self:
@@ -241,6 +256,12 @@ class MeteredAsyncItems(_Items):
             raise
         finally:
             self._readers -= 1
+        if self._life.is_being_written:
+            try:
+                await self._life.awritten()
+            except BaseException as exc:
+                self._left(exc)
+                raise
         return self._took(item)
 
     async def __aenter__(self) -> Self:

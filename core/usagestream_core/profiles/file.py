@@ -23,7 +23,7 @@ or found in the user's own configuration folder."""
 _TABLE: Final = re.compile(r"""\s*\[+((?:[^\]"']|"[^"]*"|'[^']*')*)\]""")
 _KEYS: Final = re.compile(r""""[^"]*"|'[^']*'|[\w-]+""")
 _PYPROJECT_TABLE: Final = ("tool", "usagestream")
-_SETTINGS: Final = ("default", "prices", "profiles", "telemetry")
+_SETTINGS: Final = ("default", "ledger", "prices", "profiles", "telemetry")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +37,8 @@ class ProfileFile:
     profiles: Mapping[str, Mapping[str, Any]]
     telemetry: object = None
     """What the file says of it; not checked yet."""
+    ledger: object = None
+    """What it says of the ledger; not checked yet."""
     prices: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """What it says of prices, not checked yet; empty where it says nothing."""
     text: str = field(repr=False)
@@ -201,6 +203,7 @@ def _checked(path: Path, text: str, prefix: tuple[str, ...], table: object) -> P
         default=default,
         profiles=named,
         telemetry=settings.get("telemetry"),
+        ledger=settings.get("ledger"),
         prices=cast("dict[str, Any]", prices),
         text=text,
     )

@@ -24,7 +24,17 @@ from ..profile import Profile, is_unset, mapping_fields, secret_fields
 from .file import ProfileFile
 from .references import path_of, reference
 
-__all__ = ["Pairing", "Trust", "forget", "judge", "pairing", "require_trust", "trust"]
+__all__ = [
+    "Pairing",
+    "Trust",
+    "brought_along",
+    "forget",
+    "is_trusted",
+    "judge",
+    "pairing",
+    "require_trust",
+    "trust",
+]
 
 _LARGEST: Final = 1 << 20
 """What is read of a file that a profile refers to, in bytes."""
@@ -60,7 +70,7 @@ def judge(file: ProfileFile, profile: Profile, environ: Mapping[str, str]) -> Tr
         return Trust(
             given=True, why="needs no trust: sends no secret of yours to an address of its own"
         )
-    if _known().get(str(file.path)) == _digest(file):
+    if is_trusted(file):
         return Trust(given=True, why=f"trusted with `usagestream trust`: sends {pair}")
     return Trust(given=False, why=f"not trusted: would send {pair}")
 
@@ -111,6 +121,16 @@ def trust(file: ProfileFile) -> None:
     Raises `ConfigError` where that cannot be kept.
     """
     _keep({**_known(), str(file.path): _digest(file)})
+
+
+def is_trusted(file: ProfileFile) -> bool:
+    """Whether the user has trusted a file as it stands."""
+    return _known().get(str(file.path)) == _digest(file)
+
+
+def brought_along(file: ProfileFile, path: Path) -> bool:
+    """Whether a path is in the folder of this file, and that is not the user's home or above it."""
+    return _came_along(path, file.folder)
 
 
 def forget(file: ProfileFile) -> bool:
@@ -172,7 +192,7 @@ def _is_inside(path: Path, folder: Path) -> bool:
 def _digest(file: ProfileFile) -> str:
     """What the file says, comments left out, and what the files of its folder say that it names."""
     named = {target: path_of(file, target) for target in _targets(file.profiles)}
-    said = {
+    said: dict[str, object] = {
         "default": file.default,
         "profiles": file.profiles,
         "files": {
@@ -181,6 +201,8 @@ def _digest(file: ProfileFile) -> str:
             if _is_inside(path, file.folder)
         },
     }
+    if file.ledger is not None:  # a file without one keeps the trust it was given before
+        said["ledger"] = file.ledger
     text = json.dumps(said, sort_keys=True, default=repr)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 

@@ -15,6 +15,7 @@ from types import coroutine
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import UsageStreamError
+from .ledger import PAUSE, apause
 from .shutdown import outboxes
 from .totals import totals_in
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from contextvars import Context
 
     from ..record import UsageRecord
+    from .ledger import Begun, Ledger, Writing
 
 __all__ = ["FLUSH_TIMEOUT", "Outbox", "Parcel", "Sink", "is_async"]
 
@@ -34,6 +36,7 @@ FLUSH_TIMEOUT: Final = 10.0
 """Seconds that closing a client, and the end of the interpreter, wait for sinks by default."""
 
 _PAUSE: Final = 0.002
+_PIECE: Final = 0.1
 
 _delivering: ContextVar[tuple[Outbox, ...]] = ContextVar("usagestream_delivering", default=())
 """The outboxes whose sink is running in this context."""
@@ -75,10 +78,19 @@ class Outbox:
     each; `None` waits for as long as it takes. An async function that is cancelled in the middle is
     called again, at the latest when the interpreter ends: it may see a record twice, under the same
     id.
+
+    A `ledger` is told before a stream begins, and of each record before the sink is.
     """
 
-    def __init__(self, sink: Sink | None, *, timeout: float | None = FLUSH_TIMEOUT) -> None:
+    def __init__(
+        self,
+        sink: Sink | None,
+        *,
+        timeout: float | None = FLUSH_TIMEOUT,
+        ledger: Ledger | None = None,
+    ) -> None:
         self._sink = sink
+        self._ledger = ledger
         self._is_async = is_async(sink)
         self._timeout = timeout
         self._parcels: deque[Parcel] = deque()
@@ -91,6 +103,36 @@ class Outbox:
         self.failures = 0
         """Records that the sink raised on, or did not take in time."""
 
+    @property
+    def has_ledger(self) -> bool:
+        """Whether somebody is to be told of streams before they begin."""
+        return self._ledger is not None
+
+    def begin(self, begun: Begun) -> Writing | None:
+        """A request is about to be sent: note it. `None` where nothing is to be waited for."""
+        if self._ledger is None:
+            return None
+        try:
+            return self._ledger.begin(begun)
+        except Exception:
+            logger.exception("The ledger raised; it has not begun the stream %s", begun.id)
+            return None
+
+    def replace(self, record: UsageRecord) -> None:
+        """More is known of a stream whose record was handed over."""
+        if self._ledger is not None:
+            try:
+                self._ledger.replace(record)
+            except Exception:
+                logger.exception("The ledger raised; it has an older state of %s", record.id)
+
+    def _end(self, ledger: Ledger, record: UsageRecord) -> None:
+        try:
+            ledger.end(record)
+        except Exception:
+            self.failures += 1
+            logger.exception("The ledger raised; it does not have the end of %s", record.id)
+
     def parcel(self, record: UsageRecord, context: Context) -> Parcel:
         """Make a record ready to go to the totals of its context, then to the sink."""
         parcel = Parcel(record, context)
@@ -99,6 +141,8 @@ class Outbox:
         elif self._sink is not None:
             run: Callable[..., object] = context.run
             parcel.steps.append(partial(run, self._sink, record))
+        if self._ledger is not None:
+            parcel.steps.append(partial(self._end, self._ledger, record))
         parcel.steps += [partial(total.add, record) for total in totals_in(context)]
         return parcel
 
@@ -194,6 +238,10 @@ class Outbox:
         In a sink it returns at once: that cannot wait for itself.
         """
         deadline = _Deadline(self._timeout)
+        self._wait_for_sink(deadline)
+        self._flush_ledger(deadline)
+
+    def _wait_for_sink(self, deadline: _Deadline) -> None:
         self._hand_over()
         while self._parcels and self._turn.get("of", (0, None))[0] != threading.get_ident():
             if deadline.passed:
@@ -201,6 +249,31 @@ class Outbox:
                 return
             time.sleep(_PAUSE)
             self._hand_over()
+
+    def _flush_ledger(self, deadline: _Deadline) -> None:
+        while not self._is_kept(_PIECE) and not self._is_late(deadline):
+            pass
+
+    async def _aflush_ledger(self, deadline: _Deadline) -> None:
+        while not self._is_kept(0) and not self._is_late(deadline):
+            await apause(PAUSE)
+
+    def _is_kept(self, seconds: float) -> bool:
+        try:
+            return self._ledger is None or self._ledger.flush(seconds)
+        except Exception:
+            logger.exception("The ledger raised while it was waited for")
+            return True
+
+    def _is_late(self, deadline: _Deadline) -> bool:
+        late = deadline.passed
+        if late:
+            logger.error(
+                "The ledger did not keep all that it was given within %g s; it goes on until the "
+                "interpreter ends",
+                self._timeout,
+            )
+        return late
 
     async def flush(self) -> None:
         """`wait` for async code, and for async sinks. On trio, a cancel scope bounds those.
@@ -213,7 +286,11 @@ class Outbox:
                 "the client elsewhere"
             )
         deadline = _Deadline(self._timeout)
-        self.wait()
+        self._wait_for_sink(deadline)
+        await self._wait_for_line(deadline)
+        await self._aflush_ledger(deadline)
+
+    async def _wait_for_line(self, deadline: _Deadline) -> None:
         while self._line:
             worker = self._wake()
             if worker is None:
@@ -231,7 +308,7 @@ class Outbox:
 
     def leave_at_exit(self) -> None:
         """The interpreter ends: what is still in line goes out now, on a loop made for it."""
-        self.wait()
+        self._wait_for_sink(_Deadline(self._timeout))
         if self._line:
             import asyncio
 

@@ -82,6 +82,8 @@ def _leave_each(items: Iterable[Leavable]) -> None:
 streams: Final = Register()
 outboxes: Final[dict[int, Box]] = {}
 """Those with something in line, by id. Held: the records in them may have no other holder."""
+last: Final[list[Box]] = []
+"""What records end up in, and has to be left after all of them."""
 
 
 def open_stream_count() -> int:
@@ -93,7 +95,10 @@ def _at_exit() -> None:
     try:
         streams.leave_all()
     finally:
-        _leave_each(list(outboxes.values()))
+        try:
+            _leave_each(list(outboxes.values()))
+        finally:
+            _leave_each(last)
 
 
 def _forget() -> None:
@@ -102,6 +107,8 @@ def _forget() -> None:
     for outbox in outboxes.values():
         outbox.leave_to_parent()
     outboxes.clear()
+    for box in last:
+        box.leave_to_parent()
 
 
 atexit.register(_at_exit)

@@ -23,6 +23,7 @@ from ..errors import (
 )
 from ..record import Outcome
 from ..records.interrupts import uninterrupted
+from ..records.ledger import asettled, settled
 from ..records.shutdown import streams
 from .meter import Meter
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from ..cost import Cost
     from ..estimates.estimate import TokenCounter
     from ..record import UsageRecord
+    from ..records.ledger import Writing
     from ..records.outbox import Outbox, Parcel
     from ..records.shutdown import Leavable
     from ..usage import Usage
@@ -90,6 +92,7 @@ class Lifecycle:
         self.decoding: Decoding | None = None
         """What reads the body, once there is one."""
         self._was_asked = False
+        self._writing: Writing | None = None
         self._recovered: UsageRecord | None = None
         self.body_ended = False
         """Nothing of the body is left to be read."""
@@ -147,12 +150,35 @@ class Lifecycle:
     def recovered(self, record: UsageRecord) -> None:
         """Give this record from now on: the same stream's, with what was learned since."""
         self._recovered = record
+        self._outbox.replace(record)
 
     def ask(self, holder: Leavable) -> None:
         """The request is about to be sent. `holder` leaves the stream should the program end."""
         self._was_asked = True
         self.meter.start(time.monotonic(), datetime.now(UTC))
         streams.add(self, holder)
+        if self._outbox.has_ledger:
+            try:
+                self._writing = self._outbox.begin(self.meter.begun())
+            except Exception:
+                logger.exception("A stream could not be written down before it begins")
+
+    @property
+    def is_being_written(self) -> bool:
+        """Whether the ledger has yet to keep that this stream begins."""
+        return self._writing is not None
+
+    def written(self) -> None:
+        """Wait until the ledger has it that this stream begins: before anything is handed over."""
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            settled(writing)
+
+    async def awritten(self) -> None:
+        """`written` for async code."""
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            await asettled(writing)
 
     def open(self, head: Head, decoder: Decoding, call: Call | None = None) -> None:
         """A response has begun, and this reads what it consists of.

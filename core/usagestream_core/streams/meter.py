@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -21,6 +22,7 @@ from ..estimates.running import RunningEstimate
 from ..masking import Mask
 from ..pricing import with_cost
 from ..record import Outcome, RecordedError, UsageRecord
+from ..records.ledger import Begun
 from ..usage import Usage, UsageSource
 from .parts import Parts
 
@@ -83,6 +85,7 @@ class Meter:
     """
 
     def __init__(self, call: Call, counter: TokenCounter | None = None) -> None:
+        self._id = uuid.uuid4().hex
         self._call = call
         self._counter = counter
         self._head: Head | None = None
@@ -123,6 +126,26 @@ class Meter:
         """The request is about to be sent."""
         self._started = now
         self._started_at = started_at
+
+    def begun(self) -> Begun:
+        """What is known of the record before there is a response."""
+        call = self._call
+        tier = _tier_asked(call.params)
+        return Begun(
+            id=self._id,
+            api=call.api,
+            streamed=call.streamed,
+            provider=call.provider,
+            profile=call.profile,
+            endpoint=call.target.endpoint,
+            model=call.model,
+            deployment=call.target.deployment,
+            scope=call.target.scope,
+            provisioned=call.target.provisioned,
+            service_tier_asked=None if tier is None else self._mask.text(tier),
+            started_at=self._started_at,
+            tags=dict(call.tags),
+        )
 
     def opened(self, head: Head, call: Call | None = None) -> None:
         """Take note that a response has begun; `call` is who was asked, where that tells."""
@@ -274,6 +297,7 @@ class Meter:
         parts.add("anomalies", lambda: (usage or Usage()).anomalies())
         first = self._first_chunk
         record = parts.record(
+            id=self._id,
             api=call.api,
             streamed=call.streamed,
             usage_hidden=call.usage_hidden,

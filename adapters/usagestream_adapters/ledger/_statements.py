@@ -1,0 +1,73 @@
+"""What is written: each statement may be done again, and changes nothing then."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+from ._rows import day_of
+from ._schema import DAY, ENDED, FRESH_DAYS, rolled_days, streams
+from ._sqlalchemy import postgresql, sqlite
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sqlalchemy import Connection
+    from sqlalchemy.dialects.postgresql import Insert
+
+__all__ = ["insert_begun", "mark_days", "replace", "upsert_end"]
+
+
+def insert_begun(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Begin streams; one that is there already stays as it is."""
+    connection.execute(_begun(connection.dialect.name), rows)
+
+
+def upsert_end(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """End streams, begun here or not; one that has ended stays as it is."""
+    connection.execute(_ended(connection.dialect.name, again=False), rows)
+
+
+def replace(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Put these in place of what is there."""
+    connection.execute(_ended(connection.dialect.name, again=True), rows)
+
+
+def mark_days(connection: Connection, rows: Sequence[Mapping[str, Any]], now: int) -> None:
+    """Mark the days whose roll-up these rows make untrue, but for those that have none yet.
+
+    The mark waits for whoever rolls that day up, and they for it.
+    """
+    oldest = now // DAY - FRESH_DAYS
+    days = sorted({day for day in map(day_of, rows) if day < oldest})
+    if days:
+        marks = [{"day": day, "dirty": True} for day in days]
+        connection.execute(_mark(connection.dialect.name), marks)
+
+
+def _insert(dialect: str, table: Any) -> Insert:
+    """An insert that may be refused: both databases word it alike, and SQLAlchemy twice."""
+    made: Any = (postgresql if dialect == "postgresql" else sqlite).insert(table)
+    return made  # type: ignore[no-any-return]
+
+
+@functools.cache
+def _begun(dialect: str) -> Insert:
+    return _insert(dialect, streams).on_conflict_do_nothing(index_elements=["id"])
+
+
+@functools.cache
+def _ended(dialect: str, *, again: bool) -> Insert:
+    statement = _insert(dialect, streams)
+    names = [column.name for column in streams.c if column.name not in ("id", "process")]
+    return statement.on_conflict_do_update(
+        index_elements=["id"],
+        set_={name: statement.excluded[name] for name in names},
+        where=None if again else streams.c.state != ENDED,
+    )
+
+
+@functools.cache
+def _mark(dialect: str) -> Insert:
+    statement = _insert(dialect, rolled_days)
+    return statement.on_conflict_do_update(index_elements=["day"], set_={"dirty": True})
