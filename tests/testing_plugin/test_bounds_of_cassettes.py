@@ -7,22 +7,28 @@ import gzip
 import json
 import sys
 import tempfile
+import time
 import tracemalloc
+import zlib
 from collections.abc import Callable
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+import zstandard
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from usagestream_adapters.cassettes import limits
 from usagestream_adapters.cassettes.check import check_file
+from usagestream_adapters.cassettes.leaks import seen
 from usagestream_adapters.cassettes.limits import CassetteError, TooLargeError, unpacked
 from usagestream_adapters.cassettes.scrub import decompressed
+from usagestream_adapters.cassettes.secrets import Secrets
 from usagestream_adapters.cassettes.show import show
 from usagestream_adapters.cli.cassettes import cassettes
 from usagestream_adapters.replay import Replay
@@ -129,10 +135,76 @@ def test_brotli_is_undone_where_it_can_be_told_a_limit(monkeypatch: pytest.Monke
     assert unpacked(b"ab", "zstd") is None
 
 
+def test_zstd_is_undone_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where zstandard is installed; of what was cut, what there is."""
+    data = zstandard.ZstdCompressor().compress(b"text")
+    assert unpacked(data, "zstd") == b"text"
+    assert unpacked(data[:4], "zstd") is None
+    monkeypatch.setattr(limits, "LARGEST", 1000)
+    with pytest.raises(TooLargeError, match="what zstd compressed is larger"):
+        unpacked(zstandard.ZstdCompressor().compress(b"x" * 2000), "zstd")
+    monkeypatch.setitem(sys.modules, "zstandard", None)
+    assert unpacked(data, "zstd") is None
+
+
+BROTLI: Any = import_module("brotli")
+PACKED: dict[str, bytes] = {
+    "zstd": zstandard.ZstdCompressor().compress(KEY.encode()),
+    "br": BROTLI.compress(KEY.encode()),
+    "deflate": zlib.compress(KEY.encode()),
+    "gzip": gzip.compress(KEY.encode()),
+}
+
+
+@pytest.mark.parametrize("coding", PACKED)
+def test_a_body_that_another_recorder_left_packed_is_looked_into(
+    coding: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By what its headers say; where it cannot be, that is said, and the command fails."""
+    file = tmp_path / "a.yaml"
+    body = base64.b64encode(PACKED[coding]).decode()
+    file.write_text(f"headers:\n  Content-Encoding: [{coding}]\nbody: !!binary {body}\n")
+    assert [found.kind for found in check_file(file, {})] == ["an API key"]
+    if coding in ("br", "zstd"):
+        monkeypatch.setitem(sys.modules, {"br": "brotli", "zstd": "zstandard"}[coding], None)
+        (finding,) = check_file(file, {})
+        assert finding.kind == (
+            f"bytes that may be compressed by {coding}, where no secret is seen"
+        )
+        assert CliRunner().invoke(cassettes, ["check", str(file)]).exit_code == 1
+
+
+def test_a_text_is_a_text_whatever_a_header_says(tmp_path: Path) -> None:
+    """Recorders undo a compression and leave the header."""
+    file = tmp_path / "a.yaml"
+    body = base64.b64encode(f"hello {KEY}".encode()).decode()
+    file.write_text(f"headers:\n  content-encoding: [br]\nbody: !!binary {body}\n")
+    assert [found.kind for found in check_file(file, {})] == ["an API key"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a=" * 50_000, "\\" * 150_000, '\\"' * 50_000, "-----BEGIN PRIVATE KEY-----" * 4_000],
+    ids=["signs", "escapes", "quotes", "keys"],
+)
+def test_the_time_of_looking_grows_with_the_text(text: str) -> None:
+    """And not with its square: each of these took from five to fifteen seconds once."""
+    began = time.process_time()
+    list(seen(text, Secrets({})))
+    assert time.process_time() - began < 3
+
+
+def test_a_long_secret_is_taken_out_to_its_end() -> None:
+    """Whether it is one is told by how it begins."""
+    secret = "a1B2" * 500
+    for text in (f"client_secret={secret}&x=1", f"client_secret: {secret};"):
+        assert secret[-4:] not in Secrets({}).scrub(text)
+    key = f"-----BEGIN PRIVATE KEY-----\n{'Ab1+' * 400}\n-----END PRIVATE KEY-----"
+    assert Secrets({}).scrub(key) == "-----BEGIN PRIVATE KEY-----EXAMPLE-----END PRIVATE KEY-----"
+
+
 def test_a_deflated_body_may_lack_its_head() -> None:
     """Some servers leave it out."""
-    import zlib
-
     data = zlib.compressobj(wbits=-15)
     raw = data.compress(b"text") + data.flush()
     assert unpacked(raw, "deflate") == b"text"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -74,28 +74,46 @@ def check_file(path: Path, environ: Mapping[str, str]) -> list[Finding]:
         data = read(path)
         text = _text(_inflated(data))
         leaves = _leaves(path, text)
-        found = {finding for leaf in leaves for finding in _findings(leaf, secrets)}
+        codings = _codings(leaves)
+        found = {finding for leaf in leaves for finding in _findings(leaf, secrets, codings)}
     except TooLargeError as exc:
         return [Finding(1, "too much to be looked into", str(exc))]
     return sorted(found)
 
 
-def _findings(leaf: _Leaf, secrets: Secrets) -> Iterator[Finding]:
-    for sighting in _sightings(leaf, secrets):
+class _PackedError(Exception):
+    """What a text holds is compressed, and cannot be looked into here."""
+
+
+def _codings(leaves: Iterable[_Leaf]) -> list[str]:
+    """By what the bodies of a file are compressed, as their headers say."""
+    said = (leaf for leaf in leaves if leaf.place == "header")
+    named = (one.text for one in said if one.name.lower() == "content-encoding")
+    return sorted({coding.strip().lower() for text in named for coding in text.split(",")})
+
+
+def _findings(leaf: _Leaf, secrets: Secrets, codings: Sequence[str]) -> Iterator[Finding]:
+    try:
+        sightings = list(_sightings(leaf, secrets, codings))
+    except _PackedError as exc:
+        kind = f"bytes that may be compressed by {exc}, where no secret is seen"
+        yield Finding(leaf.line, kind, "they cannot be decompressed here")
+        return
+    for sighting in sightings:
         if not is_placeholder(sighting.value):
             line = leaf.line + (leaf.text.count("\n", 0, sighting.start) if leaf.literal else 0)
             yield Finding(line, sighting.kind, excerpt(sighting.value))
 
 
-def _sightings(leaf: _Leaf, secrets: Secrets) -> Iterable[Sighting]:
+def _sightings(leaf: _Leaf, secrets: Secrets, codings: Sequence[str]) -> Iterable[Sighting]:
     if leaf.name in REQUEST_IDS and leaf.place == "header":
         return []
     if tells(leaf.name, leaf.text, leaf.place):
         return [Sighting(f"the value of {leaf.name.lower()}", leaf.text, 0)]
-    return [sighting for text in _decoded(leaf) for sighting, _ in seen(text, secrets)]
+    return [sighting for text in _decoded(leaf, codings) for sighting, _ in seen(text, secrets)]
 
 
-def _decoded(leaf: _Leaf) -> list[str]:
+def _decoded(leaf: _Leaf, codings: Sequence[str]) -> list[str]:
     """A text, and what it holds where it is base64, compressed or not."""
     if leaf.name not in _ENCODED_KEYS:
         return [leaf.text]
@@ -103,11 +121,21 @@ def _decoded(leaf: _Leaf) -> list[str]:
         data = base64.b64decode(leaf.text)
     except binascii.Error:
         return [leaf.text]
-    return [leaf.text, _text(_inflated(data))]
+    how = packed(data)
+    if how is None and encoding_of(data) == "utf-8":
+        codings = ()  # a text, whatever a header says
+    candidates = [how] if how else codings
+    plain = next(
+        (found for each in candidates if (found := unpacked(data, each)) is not None), None
+    )
+    if plain is None and candidates:
+        raise _PackedError(" or ".join(candidates))
+    return [leaf.text, _text(data if plain is None else plain)]
 
 
 def _inflated(data: bytes) -> bytes:
-    plain = unpacked(data) if packed(data) else None
+    how = packed(data)
+    plain = unpacked(data, how) if how else None
     return data if plain is None else plain
 
 

@@ -112,18 +112,26 @@ def _named(sign: str, value: str) -> Kind:
     def spans(text: str) -> Iterator[Span]:
         at = text.find(sign)
         while at >= 0:
-            name = _NAME_BEFORE_SIGN.search(text, max(0, at - 64), at)
-            match = values.match(text, at + len(sign)) if name else None
-            secret = match["secret"] if match else ""
-            if name and match and not _STANDS_FOR_IT.match(secret):
+            last = text[at - 1 : at]  # in JSON a quote, at which nothing need be looked for
+            may_be = last.isalnum() or last in _LAST_OF_NAME
+            name = _NAME_BEFORE_SIGN.search(text, max(0, at - 64), at) if may_be else None
+            start = at + len(sign)
+            # By how it begins: a text of nothing but signs would be gone through for each of them.
+            begins = values.match(text, start, start + _BEGINS) if name else None
+            secret = begins["secret"] if begins else ""
+            if name and begins and not _STANDS_FOR_IT.match(secret):
                 asked = text[max(0, name.start() - 1) : name.start()] in ("?", "&")
                 if tells(name["name"], secret, "query" if asked else "text"):
-                    yield match.span("secret")
+                    whole = values.match(text, start) or begins
+                    yield whole.span("secret")
+                    at = whole.end() - 1
             at = text.find(sign, at + 1)
 
     return Kind("a named secret", spans, "EXAMPLE")
 
 
+_BEGINS: Final = 256
+_LAST_OF_NAME: Final = ("_", ".", "$", "-")
 _NAME_BEFORE_SIGN: Final = re.compile(rf"(?:(?<![\w.$\\%-])|{_ESCAPED})(?P<name>{_NAME})$")
 
 
@@ -141,8 +149,9 @@ def _quoted(text: str) -> Iterator[Span]:
                 break
 
 
-_QUOTED_NAME: Final = re.compile(rf"(?P<q>\\*\")(?P<name>{_NAME})(?P=q)\s*:\s*(?P=q)")
-_QUOTE: Final = re.compile(r"\\*\"")
+_DEEP: Final = r"\\{0,63}"  # JSON in JSON, six times over; any number would be tried at each place
+_QUOTED_NAME: Final = re.compile(rf"(?P<q>{_DEEP}\")(?P<name>{_NAME})(?P=q)\s*:\s*(?P=q)")
+_QUOTE: Final = re.compile(rf"{_DEEP}\"")
 _SHORTEST: Final = 6
 _LONGEST: Final = 20_000
 
@@ -199,7 +208,7 @@ KINDS: Final = (
         "a private key",
         "PRIVATE",
         r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----(?P<secret>(?!EXAMPLE)"
-        r"[^\"'<]{8,20000}?)(?=-----END|[\"'<]|\\+\"|\Z)",
+        r"(?:(?!-----END|\\{1,63}\")[^\"'<]){8,20000})",
         "EXAMPLE",
     ),
     _kind(

@@ -73,8 +73,8 @@ def _seen_in_body(
     where: str, body: bytes, headers: Mapping[str, Any], secrets: Secrets
 ) -> Iterator[Leak]:
     compressed = header_values(headers, "content-encoding")
-    if compressed or packed(body):
-        how = ", ".join(compressed) or "gzip"
+    how = ", ".join(compressed) or packed(body)
+    if how:
         yield Leak(where, Sighting(f"bytes compressed by {how}, where no secret is seen", how, 0))
         return
     yield from _seen(where, body.decode(encoding_of(body)), secrets)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import zlib
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +17,7 @@ LARGEST: Final = 64 * 1024 * 1024
 """Bytes of a file, and of what is compressed in it once it is not."""
 
 _BITS: Final = {"gzip": zlib.MAX_WBITS | 16, "x-gzip": zlib.MAX_WBITS | 16}
-_GZIP: Final = b"\x1f\x8b"
+_SIGNS: Final = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 
 
 class CassetteError(ConfigError):
@@ -35,19 +37,19 @@ def read(path: Path) -> bytes:
     return data
 
 
-def packed(data: bytes) -> bool:
-    """Whether this is compressed, by how it begins."""
-    return data.startswith(_GZIP)
+def packed(data: bytes) -> str | None:
+    """By what this is compressed, as it begins. `None` where that does not tell, as brotli's."""
+    return next((how for sign, how in _SIGNS.items() if data.startswith(sign)), None)
 
 
 def unpacked(data: bytes, encoding: str = "gzip") -> bytes | None:
     """Undo a compression; of data that was cut, give what there is.
 
-    `None` where that cannot be done: what is no such data, or `br` without a brotli that can be
-    told where to stop. Raises `TooLargeError`.
+    `None` where that cannot be done: what is no such data, `br` without a brotli that can be told
+    where to stop, or `zstd` without zstandard. Raises `TooLargeError`.
     """
     try:
-        plain = _brotli(data) if encoding == "br" else _zlib(data, encoding)
+        plain = _LIBRARIES.get(encoding, partial(_zlib, encoding=encoding))(data)
     except zlib.error:
         return None
     if plain is not None and len(plain) > LARGEST:
@@ -72,3 +74,17 @@ def _brotli(data: bytes) -> bytes | None:
     except Exception:  # noqa: BLE001 - absent, too old to be told a limit, or no such data
         return None
     return plain
+
+
+def _zstd(data: bytes) -> bytes | None:
+    try:
+        library: Any = import_module("zstandard")
+        packed_data = io.BytesIO(data)
+        with library.ZstdDecompressor().stream_reader(packed_data, read_across_frames=True) as read:
+            plain: bytes = read.read(LARGEST + 1)
+    except Exception:  # noqa: BLE001 - absent, or no such data
+        return None
+    return plain or None  # of one that was cut within its first block, nothing
+
+
+_LIBRARIES: Final = {"br": _brotli, "zstd": _zstd}
