@@ -91,7 +91,8 @@ class Mutant:
     """One change of one module."""
 
     module: str
-    line: int
+    lines: range
+    """Where the change is: whoever passes the first of them that is passed at all, meets it."""
     name: str
     source: str
 
@@ -146,8 +147,14 @@ def mutants(module: str, source: str) -> Iterator[Mutant]:
                 place = parent if index is None else getattr(parent, field)
                 _put(place, field, index, replacement)
                 ast.fix_missing_locations(ast.copy_location(replacement, node))
-                yield Mutant(module, node.lineno, name, ast.unparse(tree))  # type: ignore[attr-defined]
+                yield Mutant(module, _lines(node), name, ast.unparse(tree))
                 _put(place, field, index, node)
+
+
+def _lines(node: Any) -> range:
+    # The first line of a condition over several is a bracket, and nothing that is passed.
+    end = node.test if isinstance(node, ast.If | ast.While) else node
+    return range(node.lineno, end.end_lineno + 1)
 
 
 def _put(place: Any, field: str, index: int | None, node: ast.AST) -> None:
@@ -272,6 +279,11 @@ def _in_parts(quickest_first: list[str], took: dict[str, float]) -> Tests:
     return Tests(*map(tuple, parts))
 
 
+def those_that_pass(mutant: Mutant, covered: dict[int, Tests]) -> Tests:
+    """Which tests pass where this mutant differs."""
+    return next((covered[line] for line in mutant.lines if line in covered), Tests())
+
+
 def every(covered: dict[int, Tests]) -> Tests:
     """Some tests for each line."""
     some = (test for tests in covered.values() for test in tests.first[:3])
@@ -356,10 +368,10 @@ def main() -> None:
         each = list(mutants(module, source))
         source = ast.unparse(ast.parse(source))
         tests = every(covered)
-        unchanged.append((Mutant(module, 0, "unchanged", source), tests))
-        spoilt.append((Mutant(module, 0, "spoilt", "raise ImportError"), tests))
+        unchanged.append((Mutant(module, range(0), "unchanged", source), tests))
+        spoilt.append((Mutant(module, range(0), "spoilt", "raise ImportError"), tests))
         print(f"{module}: {len(each)} mutants", flush=True)
-        todo += [(mutant, covered.get(mutant.line, Tests())) for mutant in each]
+        todo += [(mutant, those_that_pass(mutant, covered)) for mutant in each]
     seed = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, check=False)
     random.Random(seed.stdout).shuffle(todo)
     for name in LOADED_BEFORE:
