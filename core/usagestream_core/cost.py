@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from datetime import date
 from decimal import Context, Decimal
 from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias
@@ -316,12 +315,12 @@ class _Counts:
         return count
 
 
-@dataclass(slots=True)
 class _Sums:
     """Charges tokens, and keeps in mind what was assumed."""
 
-    rates: Rates
-    assumed: list[str] = field(default_factory=list[str])
+    def __init__(self, rates: Rates) -> None:
+        self.rates = rates
+        self.assumed: list[str] = []
 
     def charge(self, kind: str, tokens: int) -> Decimal:
         if not tokens:

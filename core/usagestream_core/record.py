@@ -76,7 +76,7 @@ class RecordedError(Described, frozen=True):
 
 
 class UsageRecord(Described, frozen=True):
-    """Who streamed what and when, how it ended, and what it cost, in tokens and in money.
+    """Who streamed what and when, how it ended, what it used, in tokens, and what it cost.
 
     Frozen; `model_dump_json` and `model_validate_json` round-trip. Holds no key, no token and no
     text of the conversation. Times are aware datetimes in UTC; intervals between them were measured

@@ -8,6 +8,7 @@ import pty
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from usagestream import UsageRecord
+from usagestream import Outcome, RecordedError, Usage, UsageRecord
 from usagestream_adapters.cli import command as cli
+from usagestream_adapters.cli.figures import summary
 from usagestream_adapters.emulator import Emulator
 
 QUESTION = cli.DEMO_QUESTION
@@ -188,3 +190,24 @@ def test_a_server_prints_its_addresses_and_serves_until_interrupted(command: str
     ]
     assert process.returncode == 0
     assert (said, complaint) == ("Any key will do. Press Ctrl-C to stop.\n", "")
+
+
+@pytest.mark.parametrize(
+    ("facts", "says"),
+    [
+        ({"usage": Usage(output_tokens=2)}, "no price known"),
+        ({"usage": Usage()}, "no cost known"),
+        ({"provider": "azure", "error": RecordedError(type="RateLimitError")}, "no cost known"),
+        ({"error": RecordedError(type="ContentFilterError")}, "no cost known"),
+        (
+            {"provider": "azure", "error": RecordedError(type="ContentFilterError")},
+            "charged for, and by how much is not reported",
+        ),
+    ],
+)
+def test_why_a_stream_has_no_cost(facts: dict[str, Any], says: str) -> None:
+    """Nothing was counted, or nothing is known of the price; Azure charges for blocked prompts."""
+    now = datetime(2026, 11, 28, tzinfo=UTC)
+    told = {"provider": "openai", "usage": Usage(), "started_at": now, "ended_at": now, **facts}
+    record = UsageRecord(model="m", outcome=Outcome.REJECTED, **told)
+    assert summary(record).endswith(f", rejected, 0.00 s, {says}")

@@ -155,7 +155,7 @@ def test_what_the_library_logs_is_a_line(server: Emulator) -> None:
     assert lost.startswith("Error: on_record raised; ")
     assert lost.endswith(" is lost: [Errno 28] No space left on device")
     assert told.endswith("no price known")
-    assert failed == "Error: What it has cost could not be saved to /dev/full."
+    assert failed == "Error: The record could not be saved to /dev/full."
 
 
 def test_what_the_library_logs_is_logged_as_ever_afterwards() -> None:

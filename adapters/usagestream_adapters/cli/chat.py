@@ -1,4 +1,4 @@
-"""`usagestream chat`: questions to a provider, their answers, and what each has cost."""
+"""`usagestream chat`: questions to a provider, their answers, and what each used and cost."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def chat(
     go_on: bool,
     as_json: bool,
 ) -> None:
-    """Ask for real: the answer goes to standard output, its cost to standard error.
+    """Ask for real: the answer goes to standard output, its tokens and cost to standard error.
 
     QUESTION is - for standard input, which is also read where it is piped in and there is no
     QUESTION. On a terminal without one, a conversation begins: each line is a question, and the
@@ -58,8 +58,8 @@ def chat(
     Reads the variables that the openai SDK reads: OPENAI_API_KEY, or AZURE_OPENAI_ENDPOINT and
     AZURE_OPENAI_API_KEY, with OPENAI_API_VERSION for a dated api version.
 
-    However it ends, what it has cost is shown and saved. Exits with 1 where the provider refused or
-    broke off, with 130 on Ctrl-C, 143 on SIGTERM, and 141 where nobody reads the answer.
+    However it ends, what it has used and cost is shown and saved. Exits with 1 where the provider
+    refused or broke off, with 130 on Ctrl-C, 143 on SIGTERM, and 141 where nobody reads the answer.
     """
     if provider and profile:
         raise click.UsageError("Give --provider or --profile, not both.")
@@ -85,7 +85,7 @@ def chat(
                 break
             status = talk.ask(line) if line else status
     if client.sink_failures:
-        raise click.ClickException(f"What it has cost could not be saved to {save}.")
+        raise click.ClickException(f"The record could not be saved to {save}.")
     raise SystemExit(status)
 
 
@@ -132,7 +132,7 @@ class _Talk:
     messages: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
 
     def ask(self, question: str) -> int:
-        """Ask, show the answer and what it has cost, and give the exit status."""
+        """Ask, show the answer and what it has used and cost, and give the exit status."""
         from usagestream import ConfigError, StreamNotEndedError
 
         asked = [*self.messages, {"role": "user", "content": question}]

@@ -35,8 +35,8 @@ class Line:
 def check(profile: str | None, model: str, as_json: bool) -> None:
     """Say whether PROFILE works: its configuration, credential, one tiny stream, usage, cost.
 
-    Sends one short question, which costs a few tokens. Without PROFILE, checks the one that a
-    program in this folder would use. Exits with 1 if something does not work.
+    Sends one short question: a few tokens, which are charged for. Without PROFILE, checks the one
+    that a program in this folder would use. Exits with 1 if something does not work.
     """
     lines = list(_lines(profile, model))
     ok = all(line.ok for line in lines)

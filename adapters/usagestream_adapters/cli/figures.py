@@ -1,4 +1,4 @@
-"""What a stream has cost, in a few words."""
+"""What a stream has used and cost, in a few words."""
 
 from __future__ import annotations
 
@@ -23,8 +23,18 @@ def counts(usage: Usage) -> str:
 def summary(record: UsageRecord) -> str:
     """A line that says who answered, for how many tokens, and how it ended."""
     who = f"{record.provider} {record.response_model or record.model}"
-    cost = "no price known" if record.cost is None else str(record.cost)
+    cost = _why_unpriced(record) if record.cost is None else str(record.cost)
     return f"{who}: {counts(record.usage)}, {record.outcome}, {record.duration:.2f} s, {cost}"
+
+
+def _why_unpriced(record: UsageRecord) -> str:
+    usage = record.usage
+    if usage.input_tokens is not None or usage.output_tokens is not None:
+        return "no price known"
+    error = record.error
+    if record.provider == "azure" and error is not None and error.type == "ContentFilterError":
+        return "charged for, and by how much is not reported"  # WIRE §2.5
+    return "no cost known"
 
 
 def so_far(usage: Usage, cost: Cost | None, started: float, first: float | None, now: float) -> str:

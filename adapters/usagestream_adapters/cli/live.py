@@ -1,4 +1,4 @@
-"""An answer on a terminal, with a line below it that says what it has cost so far."""
+"""An answer on a terminal, with a line below it that says what it has used and cost so far."""
 
 from __future__ import annotations
 
