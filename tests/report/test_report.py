@@ -201,6 +201,16 @@ def test_the_total_is_of_all_lines(record: Recorder) -> None:
     assert total.first_chunks.quantile(0.5) == pytest.approx(0.5, rel=0.023)
 
 
+def test_sums_of_others_are_added_as_they_come(record: Recorder) -> None:
+    """Durations of streams that are not in the report make no line of their own."""
+    report = Report()
+    report.add(record(first=None))
+    report.add_first_chunks(("gpt-4o",), {bucket_of(2_000_000): 3})
+    report.add_first_chunks(("o3",), {bucket_of(1): 1})
+    (row,) = report.rows()
+    assert row["time_to_first_chunk_p50"] == pytest.approx(2, rel=0.03)
+
+
 def test_nothing_gives_no_rows() -> None:
     """And a currency all the same."""
     assert (rows(), Report().currency, Report().total.streams) == ([], "USD", 0)

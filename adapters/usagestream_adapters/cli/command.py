@@ -13,6 +13,7 @@ from .check import check
 from .emulate import emulate
 from .endings import Commands
 from .figures import counts
+from .ledger import ledger
 from .prices import prices
 from .profiles import profiles
 from .report import report
@@ -76,7 +77,7 @@ def demo(as_json: bool) -> None:
     raise SystemExit(0 if agree else 1)
 
 
-for command in (chat, emulate, profiles, trust, check, prices, report, reprice, cassettes):
+for command in (chat, emulate, profiles, trust, check, prices, report, reprice, ledger, cassettes):
     main.add_command(command)
 
 

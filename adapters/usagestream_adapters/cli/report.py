@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .ledger import reading
 from .lines import table
 from .screen import is_terminal, say, say_json, write
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterator, Sequence
 
-    from usagestream import Report
+    from usagestream import Report, UsageRecord
 
-    from ..report import Page
+    from ..report import Page, RecordFile
 
 __all__ = ["report"]
 
@@ -40,7 +41,8 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 def report(sources: tuple[str, ...], by: str, **asked: Any) -> None:
     """Say what streams used and cost, what cost most first.
 
-    SOURCE is a file of JSON lines, or - for standard input. Group by model, response_model,
+    SOURCE is a file of JSON lines, - for standard input, or a ledger: the URL of one, or a file of
+    SQLite. Group by model, response_model,
     deployment, provider, profile, endpoint, api, region, service_tier, outcome, source, tag:NAME,
     and month, day or hour of the beginning.
 
@@ -48,20 +50,33 @@ def report(sources: tuple[str, ...], by: str, **asked: Any) -> None:
     """
     from usagestream import ConfigError
 
+    from ..report import Page
+
     formats = [name for name in ("as_json", "as_csv", "focus", "parquet", "html") if asked[name]]
     if len(formats) > 1:
         names = " and ".join(f"--{name.removeprefix('as_')}" for name in formats)
         raise click.UsageError(f"{names} do not go together.")
     try:
         made = _asked(by, asked)
+        sources = tuple(_sources(sources))
         if asked["focus"]:
             _print_focus(made, sources)
             return
-        page = _page(made, asked["html"])
+        page = None if asked["html"] is None else Page(made)
         _fill(made, sources, page)
         _show(made, asked, page)
     except ConfigError as exc:
         raise click.ClickException(str(exc)) from exc
+
+
+def _sources(named: Sequence[str]) -> Sequence[str]:
+    from usagestream import ConfigError
+
+    if not named:
+        raise ConfigError(
+            "Name a file of records or a ledger, as usage.jsonl or sqlite:///usage.db."
+        )
+    return named
 
 
 def _asked(by: str, asked: dict[str, Any]) -> Report:
@@ -86,54 +101,100 @@ def _asked(by: str, asked: dict[str, Any]) -> Report:
     return Report(names, since=since, until=until, where=where, timezone=timezone)
 
 
-def _page(made: Report, path: Path | None) -> Page | None:
-    from ..report import Page
-
-    return None if path is None else Page(made)
-
-
-def _fill(made: Report, sources: tuple[str, ...], page: Page | None) -> None:
-    for record_file in _files(sources):
-        for record in record_file:
+def _fill(made: Report, sources: Sequence[str], page: Page | None) -> None:
+    for source in sources:
+        if _is_ledger(source):
+            _fill_from_ledger(made, source, page)
+            continue
+        records = _file(source)
+        for record in records:
             made.add(record)
             if page is not None:
                 page.add(record)
-        _say_junk(record_file)
+        _say_junk(records)
 
 
-def _files(sources: tuple[str, ...]) -> list[Any]:
+def _fill_from_ledger(made: Report, url: str, page: Page | None) -> None:
+    with reading(_url(url)) as reader:
+        if page is not None:
+            for tag in reader.tags():
+                page.add_tag(f"tag:{tag}")
+        reports = [made] if page is None else [made, *page.reports]
+        read = reader.fill(reports, progress=_say_days)
+    if read.open:
+        say(f"{_streams(read.open)} no end yet, and {_are(read.open)} not in this.", err=True)
+    if read.pruned_days:
+        days = "1 day was" if read.pruned_days == 1 else f"{read.pruned_days} days were"
+        say(f"{days} pruned: they can be reported by day in UTC, and are not in this.", err=True)
+
+
+def _say_days(days: int) -> None:
+    many = "1 day" if days == 1 else f"{days} days"
+    say(f"Adding up {many} for this report and those to come...", err=True)
+
+
+def _is_ledger(source: str) -> bool:
+    return "://" in source or _is_sqlite(source)
+
+
+def _is_sqlite(source: str) -> bool:
+    try:
+        with Path(source).open("rb") as file:
+            return file.read(16) == b"SQLite format 3\0"
+    except OSError:
+        return False
+
+
+def _url(source: str) -> str:
+    return source if "://" in source else f"sqlite:///{Path(source).absolute()}"
+
+
+def _records(made: Report, sources: Sequence[str]) -> Iterator[UsageRecord]:
+    for source in sources:
+        if _is_ledger(source):
+            with reading(_url(source)) as reader:
+                yield from reader.records(made)
+        else:
+            records = _file(source)
+            yield from records
+            _say_junk(records)
+
+
+def _file(source: str) -> RecordFile:
     from usagestream import ConfigError
 
     from ..report import RecordFile
 
-    if not sources:
-        raise ConfigError("Name a file of records: usagestream report usage.jsonl")
-    for source in sources:
-        if source != "-" and not Path(source).is_file():
-            raise ConfigError(f"There is no file {source}.")
-    return [RecordFile(source) for source in sources]
+    if source != "-" and not Path(source).is_file():
+        raise ConfigError(f"There is no file {source}.")
+    return RecordFile(source)
 
 
-def _say_junk(record_file: Any) -> None:
+def _streams(count: int) -> str:
+    return "1 stream has" if count == 1 else f"{count:,} streams have"
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
+
+
+def _say_junk(record_file: RecordFile) -> None:
     if record_file.junk:
         lines = "1 line is" if record_file.junk == 1 else f"{record_file.junk} lines are"
         first = record_file.first_junk
         say(f"{record_file.name}: {lines} no record; the first is line {first}.", err=True)
 
 
-def _print_focus(made: Report, sources: tuple[str, ...]) -> None:
+def _print_focus(made: Report, sources: Sequence[str]) -> None:
     from ..report import Focus, as_csv
 
     focus = Focus()
-    for record_file in _files(sources):
-        for record in record_file:
-            if made.add(record):
-                focus.add(record)
-        _say_junk(record_file)
+    for record in _records(made, sources):
+        if made.add(record):
+            focus.add(record)
     write(as_csv(focus.columns, focus.rows()))
     if focus.unpriced:
-        streams = "1 stream has" if focus.unpriced == 1 else f"{focus.unpriced} streams have"
-        say(f"{streams} no cost, and no row here.", err=True)
+        say(f"{_streams(focus.unpriced)} no cost, and no row here.", err=True)
 
 
 def _show(made: Report, asked: dict[str, Any], page: Page | None) -> None:

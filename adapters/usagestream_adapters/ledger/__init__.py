@@ -2,6 +2,7 @@
 
 from ._database import Database
 from ._ledger import SqlLedger
+from ._read import LedgerReader
 from ._schema import metadata
 
-__all__ = ["Database", "SqlLedger", "metadata"]
+__all__ = ["Database", "LedgerReader", "SqlLedger", "metadata"]

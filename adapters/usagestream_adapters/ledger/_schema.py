@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from usagestream_core.records.report import COUNTS as SUMS
 from usagestream_core.usage import COUNT_FIELDS
 
 from ._sqlalchemy import JSONB, sa
@@ -21,6 +22,7 @@ __all__ = [
     "FRESH_DAYS",
     "LOST",
     "OPEN",
+    "REPORTED",
     "UNENDED",
     "VERSION_TABLE",
     "metadata",
@@ -43,6 +45,7 @@ UNENDED: Final = "state <> 'ended'"
 
 VERSION_TABLE: Final = "usagestream_version"
 COUNTS: Final = COUNT_FIELDS
+REPORTED: Final = SUMS
 DAY: Final = 86_400_000_000
 """Microseconds of a day: `begun_at // DAY` is the day in UTC, counted from 1970-01-01."""
 FRESH_DAYS: Final = 1
@@ -122,25 +125,28 @@ rollups: Final = sa.Table(
     "usagestream_rollups",
     metadata,
     sa.Column("day", _BIG, primary_key=True),  # in UTC, counted from 1970-01-01
-    sa.Column("key", sa.Text(), primary_key=True),  # a digest of what follows, to `currency`
+    sa.Column("key", sa.Text(), primary_key=True),  # a digest of what follows, to `refused`
+    sa.Column("tagged", sa.Boolean(), nullable=False),  # a stream is in one with and one without
     _text("api"),
     _text("provider"),
     _text("profile"),
     _text("endpoint"),
+    _text("region"),
     _text("model"),
     _text("deployment"),
     _text("response_model"),
+    _text("tier"),
     _text("outcome"),
     _text("source"),
     sa.Column("tags", _JSON, nullable=False),
     _text("cost_basis"),
     _text("currency"),
+    sa.Column("refused", sa.Boolean(), nullable=False),  # before anything was read
     sa.Column("streams", _BIG, nullable=False),
-    sa.Column("chunks", _BIG),
-    *(sa.Column(name, _BIG) for name in COUNTS),  # NULL where no row had the count
+    *(sa.Column(name, _BIG) for name in REPORTED),  # NULL where no row had the count
     sa.Column("cost_nano", _BIG),
-    sa.Column("unpriced", _BIG, nullable=False),
-    sa.Column("first_chunk_us", _JSON, nullable=False),  # streams by bucket of a log scale
+    sa.Column("lower_bound", sa.Boolean(), nullable=False),
+    sa.Column("first_chunks", _JSON, nullable=False),  # streams by bucket of a log scale
 )
 
 rolled_days: Final = sa.Table(
@@ -148,5 +154,7 @@ rolled_days: Final = sa.Table(
     metadata,
     sa.Column("day", _BIG, primary_key=True),
     sa.Column("dirty", sa.Boolean(), nullable=False),  # rows came since it was rolled up
-    sa.Column("rolled_at", _BIG),
+    sa.Column("rolled_at", _BIG),  # NULL where it was not
+    sa.Column("pruned", sa.Boolean(), nullable=False, server_default=sa.false()),
 )
+"""Where a day was pruned, its rows are gone, and its roll-ups are all that is known of them."""

@@ -13,11 +13,15 @@ __all__ = ["Latencies", "bucket_of"]
 
 _STEPS: Final = 16
 """Buckets in which a duration doubles: a value is off by 2.2 % at most."""
+SCALE: Final = _STEPS / math.log(2)
+"""Buckets for each unit of the natural logarithm, which is what databases have."""
+NUDGE: Final = 1e-9
+"""More than a logarithm is off by, so that all who count put a duration in the same bucket."""
 
 
 def bucket_of(microseconds: int) -> int:
     """The bucket of a duration; what takes less than a microsecond is in the first, 0."""
-    return math.floor(math.log2(max(microseconds, 1)) * _STEPS)
+    return math.floor(math.log(max(microseconds, 1)) * SCALE + NUDGE)
 
 
 class Latencies:

@@ -239,6 +239,15 @@ class Report:
             line = self._lines[group] = ReportLine(group)
         line.add(part)
 
+    def add_first_chunks(self, group: tuple[str | None, ...], counts: Mapping[int, int]) -> None:
+        """Add how long it took until the first chunk, for streams that are in the report already.
+
+        By bucket, as `Portion.first_chunks`.
+        """
+        line = self._lines.get(group)
+        if line is not None:
+            line.first_chunks.merge(counts)
+
     @property
     def groups(self) -> int:
         """How many lines there are."""

@@ -30,6 +30,15 @@ _COUNTS: Final = (
     "cache_write_30m_tokens",
     "cache_write_12h_tokens",
 )
+_SUMS: Final = (
+    "input_tokens",
+    "output_tokens",
+    "total_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "reasoning_tokens",
+    "cacheable_tokens",
+)
 
 
 def _texts(*names: str) -> list[sa.Column[str]]:
@@ -84,20 +93,23 @@ def upgrade() -> None:
         "usagestream_rollups",
         sa.Column("day", _BIG, primary_key=True),
         sa.Column("key", sa.Text(), primary_key=True),
-        *_texts("api", "provider", "profile", "endpoint", "model", "deployment"),
-        *_texts("response_model", "outcome", "source"),
+        sa.Column("tagged", sa.Boolean(), nullable=False),
+        *_texts("api", "provider", "profile", "endpoint", "region", "model", "deployment"),
+        *_texts("response_model", "tier", "outcome", "source"),
         sa.Column("tags", _JSON, nullable=False),
         *_texts("cost_basis", "currency"),
+        sa.Column("refused", sa.Boolean(), nullable=False),
         sa.Column("streams", _BIG, nullable=False),
-        *_bigs("chunks", *_COUNTS, "cost_nano"),
-        sa.Column("unpriced", _BIG, nullable=False),
-        sa.Column("first_chunk_us", _JSON, nullable=False),
+        *_bigs(*_SUMS, "cost_nano"),
+        sa.Column("lower_bound", sa.Boolean(), nullable=False),
+        sa.Column("first_chunks", _JSON, nullable=False),
     )
     op.create_table(
         "usagestream_rolled_days",
         sa.Column("day", _BIG, primary_key=True),
         sa.Column("dirty", sa.Boolean(), nullable=False),
         *_bigs("rolled_at"),
+        sa.Column("pruned", sa.Boolean(), nullable=False, server_default=sa.false()),
     )
     if op.get_context().dialect.name == "postgresql":
         op.create_index(

@@ -1,0 +1,389 @@
+"""Reports of a ledger: what they would be of the same records in a file, from sums of sums."""
+
+# pyright: reportPrivateUsage=false
+
+from __future__ import annotations
+
+import json
+import random
+import sqlite3
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from click.testing import CliRunner, Result
+from tests._support.kept import keep, mark
+
+from usagestream import (
+    ConfigError,
+    Outcome,
+    Price,
+    Rates,
+    RecordedError,
+    Report,
+    Usage,
+    UsageRecord,
+    UsageSource,
+    cost_of,
+)
+from usagestream_adapters.cli import main
+from usagestream_adapters.ledger import Database, LedgerReader, _rollups
+from usagestream_adapters.ledger import _read as read_module
+
+TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+ASKED: list[dict[str, Any]] = [
+    {"by": ["model"]},
+    {"by": []},
+    {"by": ["model", "tag:customer"]},
+    {"by": ["day", "model"]},
+    {"by": ["month", "outcome", "source"]},
+    {"by": ["hour"]},
+    {"by": ["day"], "timezone": ZoneInfo("Asia/Kolkata")},
+    {"by": ["hour", "provider"], "timezone": ZoneInfo("Europe/Berlin")},
+    {"by": ["profile", "region", "service_tier", "deployment", "endpoint", "api"]},
+    {"by": ["tag:a\"b'\\c", "response_model"]},
+    {"by": ["model"], "since": TODAY - timedelta(days=7), "until": TODAY - timedelta(days=4)},
+    {
+        "by": ["day"],
+        "since": TODAY - timedelta(days=9, hours=7),
+        "until": TODAY - timedelta(hours=1),
+    },
+    {"by": ["model"], "where": {"tag:customer": ["acme", ""], "outcome": "completed"}},
+    {"by": ["tag:customer"], "where": {"model": "o3", "profile": ""}},
+    {"by": ["hour"], "where": {"tag:a\"b'\\c": "x'); --"}},
+]
+
+
+def made(count: int, seed: int = 7) -> list[UsageRecord]:
+    """Records of some days, of all kinds."""
+    chance = random.Random(seed)
+    return [_made(chance) for _ in range(count)]
+
+
+def _made(chance: random.Random) -> UsageRecord:
+    source = chance.choice([UsageSource.REPORTED] * 5 + [*UsageSource])
+    known = source is not UsageSource.UNKNOWN
+    read, written = chance.randint(0, 5000), chance.randint(0, 900)
+    total = chance.choice([None, read + written, read + written + 7])
+    counts = {
+        "input_tokens": chance.choice([read, read, None]),
+        "output_tokens": written,
+        "total_tokens": total,
+        "cache_read_tokens": chance.choice([None, read // 2]),
+        "reasoning_tokens": chance.choice([None, written // 3]),
+        "lower_bound": chance.random() < 0.1,
+    }
+    usage = Usage.model_validate({"source": source, **(counts if known else {})})
+    model = chance.choice(["gpt-4o", "o3", "gpt-4o-mini"])
+    rate = Decimal(chance.choice(["2.5", "0.15", "0.0375"]))
+    currency = chance.choice(["USD", "USD", "USD", "EUR"])
+    price = Price(source="x", model=model, currency=currency, rates=Rates(input=rate, output=rate))
+    began = TODAY + timedelta(seconds=chance.uniform(-9 * 86400, 3600))
+    first = chance.choice([None, 10, 10**6 * chance.lognormvariate(-1, 1)])
+    tags = {"customer": chance.choice(["acme", "globex", ""])} if chance.random() < 0.8 else {}
+    odd = {"a\"b'\\c": chance.choice(["x'); --", "\u00e9"])} if chance.random() < 0.2 else {}
+    error = chance.choice(["ContentFilterError", "RateLimitError"])
+    return UsageRecord(
+        provider=chance.choice(["openai", "azure"]),
+        profile=chance.choice([None, "prod"]),
+        endpoint="api.openai.com",
+        region=chance.choice([None, "East US 2"]),
+        service_tier=chance.choice([None, "flex"]),
+        model=model,
+        outcome=chance.choice([Outcome.COMPLETED] * 6 + [*Outcome]),
+        error=RecordedError(type=error) if chance.random() < 0.3 else None,
+        started_at=began,
+        first_chunk_at=None if first is None else began + timedelta(microseconds=int(first)),
+        ended_at=began + timedelta(seconds=2),
+        usage=usage,
+        cost=cost_of(usage, price) if known and chance.random() < 0.8 else None,
+        tags={**tags, **odd},
+    )
+
+
+def of_records(records: list[UsageRecord], asked: dict[str, Any]) -> list[dict[str, Any]]:
+    """The report of records one by one."""
+    report = Report(**asked)
+    for each in records:
+        report.add(each)
+    return report.rows()
+
+
+@pytest.fixture
+def reader(url: str, database: Database) -> Iterator[LedgerReader]:
+    """Reads the same database; it is there and empty."""
+    opened = LedgerReader(url)
+    yield opened
+    opened.close()
+
+
+def of_ledger(reader: LedgerReader, asked: dict[str, Any]) -> list[dict[str, Any]]:
+    """The report of the ledger."""
+    report = Report(**asked)
+    reader.fill([report])
+    return report.rows()
+
+
+def test_a_ledger_says_what_a_file_of_the_same_records_says(
+    database: Database, reader: LedgerReader
+) -> None:
+    """By whatever one asks: the same, to the last digit; of roll-ups the first time and later."""
+    records = made(200)
+    keep(database, records)
+    for asked in (*ASKED, ASKED[2]):
+        assert of_ledger(reader, asked) == of_records(records, asked), asked
+
+
+def test_roll_ups_stay_true_when_streams_come_and_change(
+    database: Database, reader: LedgerReader
+) -> None:
+    """Whoever writes marks the day; it is added up anew."""
+    records = made(150)
+    keep(database, records)
+    of_ledger(reader, {})
+    late = [each for each in made(60, seed=8) if each.started_at < TODAY - timedelta(days=3)]
+    keep(database, late)
+    for each in late:
+        mark(database, each.started_at)
+    asked = {"by": ["model", "tag:customer"]}
+    assert of_ledger(reader, asked) == of_records([*records, *late], asked)
+
+
+def test_several_reports_are_read_at_once(database: Database, reader: LedgerReader) -> None:
+    """Days are rolled up once for all of them, and that is said."""
+    records = made(100)
+    keep(database, records)
+    reports, said = [Report(["day"]), Report(["hour"])], list[int]()
+    read = reader.fill(reports, progress=said.append)
+    assert [report.rows() for report in reports] == [
+        of_records(records, {"by": ["day"]}),
+        of_records(records, {"by": ["hour"]}),
+    ]
+    assert 5 < said[0] < 10
+    assert (read.open, read.pruned_days) == (0, 0)
+    reader.fill([Report()], progress=said.append)
+    assert len(said) == 1
+
+
+def test_streams_without_an_end_are_in_no_report(database: Database, reader: LedgerReader) -> None:
+    """They are counted instead."""
+    keep(database, made(3), state="open")
+    report = Report()
+    assert reader.fill([report]).open == 3
+    assert (report.rows(), list(reader.records(Report()))) == ([], [])
+
+
+def test_an_empty_ledger_has_nothing(reader: LedgerReader) -> None:
+    """And nothing to prune."""
+    assert of_ledger(reader, {}) == []
+    assert reader.tags() == []
+    assert list(reader.prune(TODAY - timedelta(days=3))) == []
+
+
+def test_pruned_days_keep_what_they_came_to(database: Database, reader: LedgerReader) -> None:
+    """Reports by day, model and tag stay as they were; finer ones say what is missing."""
+    records = made(200)
+    keep(database, records)
+    border = TODAY - timedelta(days=5)
+    of_ledger(reader, {"by": ["model"], "until": border})
+    old = [each for each in records if each.started_at < border]
+    steps = list(reader.prune(border + timedelta(hours=5)))
+    assert steps[-1][1] == len(old)
+    assert [done for done, _ in steps] == list(range(1, len(steps) + 1))
+    for asked in ({"by": ["day", "model"]}, {"by": ["tag:customer"], "where": {"model": "o3"}}):
+        assert of_ledger(reader, asked) == of_records(records, asked)
+    kept = [each for each in records if each.started_at >= border]
+    hours = Report(["hour"])
+    read = reader.fill([hours])
+    assert hours.rows() == of_records(kept, {"by": ["hour"]})
+    assert read.pruned_days == len(steps)
+    found = [each.id for each in reader.records(Report())]
+    assert found == [each.id for each in sorted(kept, key=lambda each: each.started_at)]
+    assert set(reader.tags()) == {"customer", "a\"b'\\c"}
+    assert list(reader.prune(border)) == []
+
+
+def test_what_comes_to_a_pruned_day_is_added_to_it(
+    database: Database, reader: LedgerReader
+) -> None:
+    """Its roll-up is all that is known of what was there, so it is not made anew."""
+    records = made(100)
+    keep(database, records)
+    list(reader.prune(TODAY - timedelta(days=5)))
+    late = [each for each in made(60, seed=9) if each.started_at < TODAY - timedelta(days=6)]
+    keep(database, late)
+    for each in late:
+        mark(database, each.started_at)
+    asked = {"by": ["day", "model"]}
+    assert of_ledger(reader, asked) == of_records([*records, *late], asked)
+    assert list(reader.prune(TODAY - timedelta(days=5))) == []
+
+
+def test_a_day_that_changes_while_it_is_pruned_is_left(
+    database: Database, reader: LedgerReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its roll-up would not say what is deleted."""
+    records = [each for each in made(200) if each.started_at < TODAY - timedelta(days=6)]
+    keep(database, records)
+    roll_up = _rollups.roll_up
+
+    def and_mark(database: Database, day: int) -> None:
+        roll_up(database, day)
+        mark(database, datetime.fromtimestamp(day * 86400, UTC))
+
+    monkeypatch.setattr(read_module, "roll_up", and_mark)
+    assert list(reader.prune(TODAY - timedelta(days=6)))[-1][1] == 0
+    assert len(list(reader.records(Report()))) == len(records)
+
+
+def test_days_that_may_still_grow_are_not_pruned(reader: LedgerReader) -> None:
+    """Today, and the two before it."""
+    with pytest.raises(ConfigError, match="once they are over for two"):
+        list(reader.prune(TODAY))
+
+
+def test_records_are_those_that_the_report_is_about(
+    database: Database, reader: LedgerReader
+) -> None:
+    """As they were kept, the oldest first."""
+    records = made(80)
+    keep(database, records)
+    asked: dict[str, Any] = {"where": {"model": ["o3", "gpt-4o"]}}
+    asked |= {"since": TODAY - timedelta(days=5), "until": TODAY}
+    report = Report(**asked)
+    expected = [each for each in records if report.add(each)]
+    found = list(reader.records(Report(**asked)))
+    assert found == sorted(expected, key=lambda each: each.started_at)
+
+
+def test_who_may_not_write_reads_streams(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A report takes longer then, and says the same."""
+    url = f"sqlite:///{tmp_path / 'usage.db'}"
+    database = Database(url)
+    database.open()
+    records = made(60)
+    keep(database, records)
+    reader = LedgerReader(url)
+    with database.writing() as connection:
+        connection.exec_driver_sql(
+            "CREATE TRIGGER no BEFORE INSERT ON usagestream_rollups "
+            "BEGIN SELECT RAISE(ABORT, 'no'); END"
+        )
+    assert of_ledger(reader, {}) == of_records(records, {})
+    reader.close()
+    database.close()
+
+
+def test_a_ledger_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    """Nor is something else taken for one."""
+    with pytest.raises(ConfigError, match="There is no ledger"):
+        LedgerReader(f"sqlite:///{tmp_path / 'no.db'}")
+    other = tmp_path / "other.db"
+    other.write_bytes(b"SQLite format 3\0" + b"\0" * 200)
+    with pytest.raises(ConfigError, match="cannot be read: "):
+        LedgerReader(f"sqlite:///{other}")
+
+
+def run(*words: str | Path) -> Result:
+    """What the command says."""
+    return CliRunner().invoke(main, [*map(str, words)])
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A ledger in a file, with records of some days."""
+    path = tmp_path / "kept.db"
+    database = Database(f"sqlite:///{path}")
+    database.open()
+    keep(database, made(120))
+    database.close()
+    return path
+
+
+def test_the_command_reads_ledgers_by_their_url_and_file(file: Path) -> None:
+    """The same as of the records in a file; days are added up once."""
+    first = run("report", f"sqlite:///{file}", "--json", "--by", "model,tag:customer")
+    expected = of_records(made(120), {"by": ["model", "tag:customer"]})
+    assert json.loads(first.stdout) == expected
+    assert "days for this report and those to come" in first.stderr
+    second = run("report", file, "--json", "--by", "model,tag:customer")
+    assert (second.stdout, second.stderr) == (first.stdout, "")
+
+
+def test_the_command_adds_files_to_ledgers(file: Path, tmp_path: Path) -> None:
+    """One report of all sources."""
+    lines = tmp_path / "more.jsonl"
+    lines.write_text("".join(f"{each.model_dump_json()}\n" for each in made(5, 3)), "utf-8")
+    rows = json.loads(run("report", file, lines, "--json", "--by", "").stdout)
+    assert rows == of_records([*made(120), *made(5, 3)], {"by": []})
+
+
+def test_the_command_writes_pages_and_focus_of_a_ledger(file: Path, tmp_path: Path) -> None:
+    """With its tags."""
+    page = tmp_path / "page.html"
+    assert run("report", file, "--html", page).exit_code == 0
+    assert "By customer" in page.read_text("utf-8")
+    costs = [each for each in made(120) if each.cost is not None]
+    focus = run("report", file, "--focus")
+    assert f"{120 - len(costs)} streams have no cost" in focus.stderr
+    assert focus.stdout.count("\n") > 20
+
+
+def test_the_command_says_what_is_not_in_a_report(file: Path) -> None:
+    """Streams without an end, and days that were pruned."""
+    database = Database(f"sqlite:///{file}")
+    keep(database, made(1, seed=1), state="open")
+    pruned = run("ledger", "prune", f"sqlite:///{file}", "--before", "8d")
+    database.close()
+    assert pruned.exit_code == 0, pruned.output
+    assert "of 1 days; what each of them came to is kept." in pruned.stdout
+    said = run("report", file, "--by", "hour").stderr
+    assert "1 stream has no end yet, and is not in this." in said
+    assert "1 day was pruned: they can be reported by day in UTC, and are not in this." in said
+    run("ledger", "prune", f"sqlite:///{file}", "--before", "5d")
+    database = Database(f"sqlite:///{file}")
+    keep(database, made(2, seed=2), state="open")
+    database.close()
+    said = run("report", file, "--by", "hour").stderr
+    assert "3 streams have no end yet, and are not in this." in said
+    assert "4 days were pruned" in said
+
+
+def test_one_day_is_said_as_one(tmp_path: Path) -> None:
+    """Of roll-ups."""
+    path = tmp_path / "one.db"
+    database = Database(f"sqlite:///{path}")
+    database.open()
+    (record,) = made(1)
+    keep(database, [record.model_copy(update={"started_at": TODAY - timedelta(days=2, hours=-1)})])
+    database.close()
+    assert "Adding up 1 day for this" in run("report", path).stderr or datetime.now(UTC).hour == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["report", "mysql://x/y"], "A ledger is kept in SQLite or PostgreSQL"),
+        (["report", "sqlite:///no.db"], "There is no ledger no.db"),
+        (["ledger", "prune", "--before", "90d"], "Name a ledger"),
+        (["ledger", "prune", "sqlite:///no.db", "--before", "x"], "'x' is no time"),
+    ],
+)
+def test_wrong_input_says_what_is_right(words: list[str], said: str) -> None:
+    """Before anything is made."""
+    result = run(*words)
+    assert result.exit_code == 1
+    assert said in result.stderr
+    assert not Path("no.db").exists()
+
+
+def test_this_sqlite_has_a_logarithm_or_is_given_one() -> None:
+    """Buckets are those of the core."""
+    connection = sqlite3.connect(":memory:")
+    read_module._with_logarithm(connection, None)
+    assert connection.execute("SELECT floor(ln(8) / ln(2) + 1e-9)").fetchone() == (3.0,)
+    connection.close()
