@@ -194,6 +194,12 @@ def test_the_time_of_looking_grows_with_the_text(text: str) -> None:
     assert time.process_time() - began < 3
 
 
+def test_a_secret_within_a_secret_is_taken_out_with_it() -> None:
+    """It is not looked at again."""
+    text = r'{"password":"outer \"secret\":\"inner-123456\" outer"}'
+    assert Secrets({}).scrub(text) == '{"password":"EXAMPLE"}'
+
+
 def test_a_long_secret_is_taken_out_to_its_end() -> None:
     """Whether it is one is told by how it begins."""
     secret = "a1B2" * 500

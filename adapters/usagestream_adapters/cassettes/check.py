@@ -81,6 +81,10 @@ def check_file(path: Path, environ: Mapping[str, str]) -> list[Finding]:
     return sorted(found)
 
 
+_NEED_NO_LIBRARY: Final = frozenset({"gzip", "x-gzip", "deflate", "identity", ""})
+"""What these do not undo was not packed by them."""
+
+
 class _PackedError(Exception):
     """What a text holds is compressed, and cannot be looked into here."""
 
@@ -128,8 +132,9 @@ def _decoded(leaf: _Leaf, codings: Sequence[str]) -> list[str]:
     plain = next(
         (found for each in candidates if (found := unpacked(data, each)) is not None), None
     )
-    if plain is None and candidates:
-        raise _PackedError(" or ".join(candidates))
+    unread = [each for each in candidates if each not in _NEED_NO_LIBRARY]
+    if plain is None and unread:
+        raise _PackedError(" or ".join(unread))
     return [leaf.text, _text(data if plain is None else plain)]
 
 
