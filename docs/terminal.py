@@ -32,7 +32,7 @@ PAUSE = 1.5
 """Seconds between one command and the next."""
 TITLE = "A question to OpenAI, to Azure OpenAI, and one whose answer breaks off: what each cost"
 _QUESTION = "Why count tokens?"
-_ANSWER = "Because somebody pays for them."
+_ANSWER = "Because somebody pays for each of them, and nobody can check a bill without a count."
 COMMANDS = (
     f"usagestream chat {shlex.quote(_QUESTION)} --provider openai",
     f"usagestream chat {shlex.quote(_QUESTION)} --provider azure",
@@ -41,7 +41,7 @@ COMMANDS = (
 SCENARIOS = (
     Scenario(text=_ANSWER, delay=0.25),
     Scenario(text=_ANSWER, delay=0.25),
-    Scenario(text=_ANSWER, delay=0.25, cut_after_frames=5),
+    Scenario(text=_ANSWER, delay=0.25, cut_after_frames=8),
 )
 _CONTROL = re.compile(r"\x1b\[(\??\d*)([a-zA-Z])|([\r\n])|([^\x1b\r\n]+)")
 
