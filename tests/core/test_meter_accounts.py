@@ -301,8 +301,11 @@ def test_what_a_stream_has_cost_until_now() -> None:
     def costs(record: UsageRecord) -> Cost:
         return Cost(total=Decimal(1), price=price, basis=record.usage.source)
 
+    def unpriced(record: UsageRecord) -> None:
+        return None
+
     assert opened().cost_so_far(1.0) is None
-    assert opened(costs=lambda record: None).cost_so_far(1.0) is None
+    assert opened(costs=unpriced).cost_so_far(1.0) is None
     meter = Meter(call(costs=costs))
     assert meter.cost_so_far(1.0) is None
     meter.opened(HEAD)

@@ -1,0 +1,159 @@
+"""Frames in the middle of a stream, where most are nothing but text and some are not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests._support.chat import choice, decode, event, frame, raw_items
+
+from usagestream import Chunk, StreamFailedError
+from usagestream_core.adapter import Report
+
+FIRST = frame(choice(role="assistant", content=""))
+"""With this a stream has said who answers."""
+
+
+def after_the_first(*sent: dict[str, Any]) -> list[Chunk | Report]:
+    """What frames make, where who answers is known."""
+    return raw_items([event(FIRST), *map(event, sent)])[2:]
+
+
+def counts_of(*usages: dict[str, Any]) -> dict[str, int]:
+    """What the usages of choices come to, each in the frame of its own choice."""
+    frames = [frame({**choice(i, finish="stop"), "usage": u}) for i, u in enumerate(usages)]
+    return decode([event(each) for each in frames]).counts
+
+
+def usage(prompt: int, completion: int, total: int | None, **more: Any) -> dict[str, Any]:
+    """A usage of the wire."""
+    counts = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": total}
+    return {**{name: count for name, count in counts.items() if count is not None}, **more}
+
+
+@pytest.mark.parametrize(
+    "delta",
+    [{"content": "Hi"}, {"content": "Hi", "role": "assistant"}, {"content": "Hi", "refusal": None}],
+)
+def test_text_says_nothing_of_the_stream(delta: dict[str, Any]) -> None:
+    """It makes one chunk, and no report that a meter would have to fold."""
+    assert after_the_first(frame(choice(**delta))) == [Chunk("Hi")]
+
+
+@pytest.mark.parametrize("content", [None, [], 7])
+def test_content_that_is_no_text(content: Any) -> None:
+    """It is none."""
+    (chunk,) = after_the_first(frame(choice(content=content)))
+    assert isinstance(chunk, Chunk)
+    assert chunk.text == ""
+
+
+@pytest.mark.parametrize("index", ["1", None, 1.0])
+def test_an_index_that_is_no_number(index: Any) -> None:
+    """The choice is the first one."""
+    assert after_the_first(frame({**choice(content="Hi"), "index": index})) == [Chunk("Hi", 0)]
+
+
+def test_text_with_a_finish_reason() -> None:
+    """Both are in the chunk, and the frame is asked for what it says of the stream."""
+    chunk, report = after_the_first(frame(choice(content="Hi", finish="stop"), service_tier="flex"))
+    assert chunk == Chunk("Hi", finish_reason="stop")
+    assert isinstance(report, Report)
+    assert report.service_tier == "flex"
+
+
+def test_text_with_a_usage_of_its_choice() -> None:
+    """Some servers report it there."""
+    sent = {**choice(content="Hi"), "usage": usage(3, 1, 4)}
+    chunk, report = after_the_first(frame(sent))
+    assert chunk == Chunk("Hi")
+    assert isinstance(report, Report)
+    assert report.counts == {"input_tokens": 3, "output_tokens": 1, "total_tokens": 4}
+    assert report.wire_usage == usage(3, 1, 4)
+
+
+@pytest.mark.parametrize(
+    "more", [{"error": {"message": "broken"}}, {"error": "broken", "usage": usage(3, 1, 4)}]
+)
+def test_text_with_an_error(more: dict[str, Any]) -> None:
+    """The text is given, and the stream fails."""
+    chunk, report = after_the_first(frame(choice(content="Hi"), **more))
+    assert chunk == Chunk("Hi")
+    assert isinstance(report, Report)
+    assert isinstance(report.failure, StreamFailedError)
+
+
+@pytest.mark.parametrize("known", ["id", "model"])
+def test_who_answers_may_be_said_in_two_frames(known: str) -> None:
+    """Until both the id and the model are there, every frame is asked."""
+    whole = frame(choice(content="a"))
+    part = {**whole, **{name: None for name in ("id", "model") if name != known}}
+    reports = [item for item in raw_items([event(part), event(whole)]) if isinstance(item, Report)]
+    assert [report.response_id for report in reports][-1] == whole["id"]
+    assert [report.model for report in reports][-1] == whole["model"]
+
+
+# --- the usage of choices
+
+
+def test_what_several_choices_used() -> None:
+    """They share a prompt, so that the largest count of it is it; what they wrote adds up."""
+    cached = {"prompt_tokens_details": {"cached_tokens": 2}}
+    assert counts_of(usage(3, 1, 4, **cached), usage(3, 5, 8, **cached)) == {
+        "input_tokens": 3,
+        "output_tokens": 6,
+        "total_tokens": 9,
+        "cache_read_tokens": 2,
+    }
+
+
+def test_what_one_choice_used_is_passed_on() -> None:
+    """Also a total that is not the sum."""
+    assert counts_of(usage(3, 1, 115))["total_tokens"] == 115
+
+
+def test_no_total_is_made_up() -> None:
+    """Where no choice says one, nobody did."""
+    assert counts_of(usage(3, 1, None), usage(3, 5, None)) == {
+        "input_tokens": 3,
+        "output_tokens": 6,
+    }
+
+
+def test_a_choice_without_an_index_is_the_first() -> None:
+    """Its usage is not that of another one."""
+    nameless = {**choice(finish="stop"), "usage": usage(3, 1, 4)}
+    del nameless["index"]
+    second = {**choice(1, finish="stop"), "usage": usage(3, 5, 8)}
+    first = {**choice(0, finish="stop"), "usage": usage(3, 2, 5)}
+    sent = [event(frame(nameless)), event(frame(second))]
+    assert decode(sent).counts["output_tokens"] == 6
+    assert decode([*sent, event(frame(first))]).counts["output_tokens"] == 7
+
+
+def test_an_odd_count_of_a_choice_is_said() -> None:
+    """As any other."""
+    sent = {**choice(content="Hi"), "usage": usage(3, 1, 4) | {"completion_tokens": "1"}}
+    _, report = after_the_first(frame(sent))
+    assert isinstance(report, Report)
+    assert report.anomaly == "output_tokens was sent as '1'"
+    plain = {**choice(content="Hi"), "usage": usage(3, 1, 4)}
+    _, report = after_the_first(frame(plain))
+    assert isinstance(report, Report)
+    assert report.anomaly is None
+
+
+@pytest.mark.parametrize(
+    ("delta", "reasoning"),
+    [
+        ({"reasoning_content": "", "reasoning": "so"}, "so"),
+        ({"reasoning_content": ["x"], "reasoning": "so"}, "so"),
+        ({"reasoning_content": "so", "reasoning": "so"}, "so"),
+        ({"reasoning": 1, "reasoning_details": [{"text": "so"}]}, "so"),
+    ],
+)
+def test_reasoning_by_the_first_name_that_says_it(delta: dict[str, Any], reasoning: str) -> None:
+    """Servers fill one of its names, or two with the same."""
+    (chunk,) = after_the_first(frame(choice(**delta)))
+    assert isinstance(chunk, Chunk)
+    assert chunk.reasoning == reasoning
