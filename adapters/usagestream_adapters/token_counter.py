@@ -3,9 +3,6 @@
 Encodings are always named here, by model family: the packages' own tables of models are behind.
 """
 
-# Neither tokenizer package has types.
-# pyright: reportMissingTypeStubs=false
-
 from __future__ import annotations
 
 import re

@@ -3,9 +3,6 @@
 Covered too is whatever looks like a token of Entra ID, whose it may be.
 """
 
-# What JSON holds has no static type, and every value is checked before use.
-# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import base64
@@ -17,6 +14,8 @@ from functools import lru_cache
 from html import escape
 from typing import Any, Final, cast
 from urllib.parse import quote, quote_plus
+
+from .json_types import is_array, is_list_or_tuple, is_object
 
 __all__ = ["Mask", "shown_address", "spellings"]
 
@@ -83,16 +82,14 @@ class Mask:
             return self.text(value)
         if depth > _DEEPEST:
             return "***"
-        if isinstance(value, dict):
-            known: dict[Any, Any] = value
-            below = depth + 1
+        below = depth + 1
+        if is_object(value):
             return {
-                self.value(name, below): self.value(each, below) for name, each in known.items()
+                self.value(name, below): self.value(each, below) for name, each in value.items()
             }
-        if isinstance(value, list | tuple):
-            listed: Iterable[Any] = value
-            kind = tuple if isinstance(value, tuple) else list
-            return kind([self.value(each, depth + 1) for each in listed])
+        if is_list_or_tuple(value):
+            covered: list[Any] = [self.value(each, below) for each in value]
+            return covered if is_array(value) else tuple(covered)
         return value
 
     def error(self, error: BaseException | None) -> None:

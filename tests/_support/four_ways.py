@@ -1,9 +1,5 @@
 """One body, read in each of the four ways there are: two clients, and two that are tracked."""
 
-# The SDK's clients are driven alike whatever their types are.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import asyncio

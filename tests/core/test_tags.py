@@ -1,9 +1,5 @@
 """Tags of the calls made in a block, of a client, and of one call."""
 
-# What comes of a tracked client has the SDK's types, which are not of interest here.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import asyncio

@@ -1,8 +1,5 @@
 """What nobody reported is estimated, says so, and is no better than it claims."""
 
-# What comes out of JSON has no static type.
-# pyright: reportUnknownMemberType=false
-
 from __future__ import annotations
 
 import base64

@@ -1,9 +1,5 @@
 """One way to call an SDK client, sync or async, tracked or bare, on every surface."""
 
-# The SDK's clients are driven alike whatever their types are.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import asyncio

@@ -1,9 +1,5 @@
 """A tracked stream asks for usage where it is accepted, and only there."""
 
-# The SDK's clients are driven alike whatever their types are.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import asyncio

@@ -1,8 +1,7 @@
 """What a tracked client keeps of the client that it was made of, and what is said of the rest."""
 
 # What the SDK keeps on a client has no static type.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false, reportPrivateUsage=false
+# pyright: reportPrivateUsage=false
 
 from __future__ import annotations
 

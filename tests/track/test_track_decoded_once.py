@@ -1,8 +1,7 @@
 """A stream that is decoded once is to its reader what it was, and to its record too."""
 
 # What is put in the SDK's way is no part of what it offers.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false, reportPrivateUsage=false
+# pyright: reportPrivateUsage=false
 
 from __future__ import annotations
 

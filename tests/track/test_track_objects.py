@@ -1,9 +1,7 @@
 """The objects of a tracked stream: the SDK's own, whichever way they are made."""
 
 # What is put in the SDK's way is no part of what it offers.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false, reportPrivateUsage=false
-# pyright: reportUnknownParameterType=false, reportMissingParameterType=false
+# pyright: reportPrivateUsage=false, reportMissingParameterType=false
 
 from __future__ import annotations
 

@@ -1,9 +1,5 @@
 """Whatever way the SDK is called, a tracked client gives what a bare one gives, and a record."""
 
-# The SDK's clients are driven alike whatever their types are.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import json

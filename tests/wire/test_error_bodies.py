@@ -1,9 +1,5 @@
 """The body of a refusal is read as far as it is of use, and a redirect leads nowhere."""
 
-# The HTTP libraries' requests have no static type that they share.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false
-
 from __future__ import annotations
 
 import asyncio

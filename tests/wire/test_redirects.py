@@ -1,9 +1,5 @@
 """A redirect is followed where the request stays what it is and at its origin, and nowhere else."""
 
-# SDK clients of both kinds are driven alike whatever their types are.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import asyncio

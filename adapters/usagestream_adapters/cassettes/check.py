@@ -1,9 +1,5 @@
 """Finding secrets and resource names in files that any recorder wrote."""
 
-# PyYAML's nodes have no types of their own.
-# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownVariableType=false
-
 from __future__ import annotations
 
 import base64
@@ -15,6 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
+
+from usagestream_core.json_types import is_array, is_object
 
 from .leaks import seen
 from .limits import TooLargeError, packed, read, unpacked
@@ -215,10 +213,10 @@ class _Lines:
 
 
 def _json_leaves(value: Any, name: str, place: Place, lines: _Lines) -> Iterator[_Leaf]:
-    if isinstance(value, dict):
+    if is_object(value):
         for key, inner in zip(_names([*value], [*value.values()]), value.values(), strict=True):
             yield from _json_leaves(inner, key, _place(key, place), lines)
-    elif isinstance(value, list):
+    elif is_array(value):
         for inner in value:
             yield from _json_leaves(inner, name, place, lines)
     elif isinstance(value, str):

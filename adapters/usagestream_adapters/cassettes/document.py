@@ -1,16 +1,13 @@
 """Reading a cassette of vcrpy's, or of ours, whatever is in the file."""
 
-# JSON and vcrpy's objects have no static types; pyright makes dict[Unknown, Unknown] of an Any that
-# was checked to be a dict.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from usagestream_core.json_types import is_array, is_object
 
 from . import yaml as _yaml
 from .limits import CassetteError, read
@@ -79,11 +76,11 @@ def _interaction(request: Any, response: Any, kept: Any) -> Interaction:
         status=int(response["status"]["code"]),
         headers=tuple(_headers(response["headers"])),
         body=body,
-        timing=timing if isinstance(timing, dict) else None,
+        timing=timing if is_object(timing) else None,
     )
 
 
 def _headers(headers: Any) -> Iterator[tuple[str, str]]:
     for name, values in headers.items():
-        for value in values if isinstance(values, list) else [values]:
+        for value in values if is_array(values) else [values]:
             yield str(name).lower(), str(value)

@@ -1,10 +1,5 @@
 """What the frames of an event stream say together: an answer comes in pieces."""
 
-# JSON has no static types; pyright makes dict[Unknown, Unknown] of an Any that was checked to be a
-# dict.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import json
@@ -13,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import Any, Final
+
+from usagestream_core.json_types import is_object
 
 from .secrets import Secrets, replaced
 
@@ -102,11 +99,11 @@ def _pieces(
 ) -> Iterator[tuple[tuple[object, ...], _Piece]]:
     if len(place) > _DEEPEST:
         return
-    items: list[tuple[Any, Any]]
-    items = list(value.items() if isinstance(value, dict) else enumerate(value))
+    # A copy: what is found is replaced in place.
+    items: list[tuple[Any, Any]] = [*value.items()] if is_object(value) else [*enumerate(value)]
     for key, inner in items:
         # Choices and tool calls say by themselves which one they are.
-        step = inner.get("index", key) if isinstance(inner, dict) else key
+        step = inner.get("index", key) if is_object(inner) else key
         if isinstance(inner, str) and key != "obfuscation":  # That is padding, and says nothing.
             yield (*place, str(step)), _Piece(frame, value, key)
         elif isinstance(inner, dict | list):

@@ -1,16 +1,13 @@
 """Which recorded request is the same as the one that is sent."""
 
-# JSON and vcrpy's objects have no static types; pyright makes dict[Unknown, Unknown] of an Any that
-# was checked to be a dict.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Iterator
 from typing import Any, Final
+
+from usagestream_core.json_types import Json, is_array, is_object
 
 from .addresses import read_address
 
@@ -79,12 +76,12 @@ def read_body(data: bytes, uri: str) -> Any:
     That is the padding of frames, and the model's name where Azure goes by the deployment in the
     address (WIRE §1.1, §2.3). Raises `ValueError` for what is no JSON.
     """
-    asked = json.loads(data)
+    asked: Json = json.loads(data)
     if not isinstance(asked, dict):
         return asked
     if read_address(uri).deployment:
         asked.pop("model", None)
-    options = asked.get("stream_options")
+    options: Json = asked.get("stream_options")
     if isinstance(options, dict):
         options.pop("include_obfuscation", None)
         if not options:
@@ -108,12 +105,12 @@ def plain_boundary(content_type: str) -> str:
 
 def differences(now: Any, was: Any, place: str) -> Iterator[str]:
     """Give the differences of two JSON values, one sentence each; `place` is where they are."""
-    if isinstance(now, dict) and isinstance(was, dict):
+    if is_object(now) and is_object(was):
         for name in {**was, **now}:
             step = name if _PLAIN_NAME.fullmatch(name) else json.dumps(name)
             inner = f"{place}.{step}" if place else step
             yield from differences(now.get(name, _ABSENT), was.get(name, _ABSENT), inner)
-    elif isinstance(now, list) and isinstance(was, list):
+    elif is_array(now) and is_array(was):
         for index in range(max(len(now), len(was))):
             one = now[index] if index < len(now) else _ABSENT
             other = was[index] if index < len(was) else _ABSENT

@@ -1,10 +1,5 @@
 """Scrubbing one exchange: what of it may be kept, and in which words."""
 
-# JSON and vcrpy's objects have no static types; pyright makes dict[Unknown, Unknown] of an Any that
-# was checked to be a dict.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import json
@@ -13,6 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate, pairwise
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from usagestream_core.json_types import is_list_or_tuple
 
 from .addresses import canonical
 from .frames import scrub_spread
@@ -63,7 +60,8 @@ _LONG: Final = 12
 
 def note_request(request: Any, secrets: Secrets) -> None:
     """Learn the credentials that a request carries."""
-    parts = urlsplit(request.uri)
+    uri: str = request.uri
+    parts = urlsplit(uri)
     secrets.add(parts.password or "", "the password in the address")
     for name, value in _secret_headers(request.headers, by_value=True):
         secrets.add(value, f"the value of the header {name}")
@@ -183,7 +181,7 @@ def header_values(headers: Mapping[str, Any], wanted: str) -> list[str]:
 
 def _texts(values: Any) -> list[str]:
     """The values of a header, however a recorder keeps them."""
-    listed: Iterable[Any] = values if isinstance(values, list | tuple) else [values]
+    listed = values if is_list_or_tuple(values) else [values]
     return [value.decode("latin-1") if isinstance(value, bytes) else str(value) for value in listed]
 
 

@@ -1,8 +1,5 @@
 """Cassettes as YAML that a person can read, in any language, and that plain vcrpy can load."""
 
-# PyYAML's classes have no types of their own.
-# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import json
@@ -35,7 +32,7 @@ class _Dumper(yaml.Dumper):
         return True
 
 
-def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+def _text(dumper: Any, text: str) -> Any:
     style = None
     if _UNSAFE.search(text):
         style = '"'

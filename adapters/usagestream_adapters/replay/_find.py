@@ -5,11 +5,6 @@ A conversation is the same on both providers but for its address and the name of
 there, one from another surface is, of the same operation with the same body but for `model`.
 """
 
-# JSON and vcrpy's objects have no static types; pyright makes dict[Unknown, Unknown] of an Any that
-# was checked to be a dict.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import re
@@ -17,6 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
+
+from usagestream_core.json_types import Json
 
 from ..cassettes.match import address, differences, read_body, without_boundary
 from ..cassettes.scrub import clean_uri, scrub_body
@@ -71,7 +68,7 @@ class Asked:
 
 def _split(body: bytes, uri: str, deployment: str | None, hidden: Iterable[str]) -> tuple[Any, str]:
     try:
-        asked = read_body(body, uri)
+        asked: Json = read_body(body, uri)
     except ValueError:
         return body.decode("latin-1"), deployment or ""
     if not isinstance(asked, dict):

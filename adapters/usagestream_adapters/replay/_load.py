@@ -3,11 +3,6 @@
 The key `timing` of an interaction is ours; vcrpy passes over it.
 """
 
-# JSON and vcrpy's objects have no static types; pyright makes dict[Unknown, Unknown] of an Any that
-# was checked to be a dict.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 from collections.abc import Iterator

@@ -1,9 +1,5 @@
 """Recording while it streams: each read with its time, and the end as it was."""
 
-# The HTTP library is httpx2 or httpx, whichever the SDK comes with; vcrpy has no types.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false
-
 from __future__ import annotations
 
 import os

@@ -1,9 +1,5 @@
 """Answering requests from cassettes."""
 
-# JSON has no static types; pyright makes dict[Unknown, Unknown] of an Any that was checked to be a
-# dict.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-
 from __future__ import annotations
 
 import json

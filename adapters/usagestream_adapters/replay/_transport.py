@@ -1,9 +1,5 @@
 """HTTP clients that replay: the SDK's own above, no network below."""
 
-# The HTTP library is httpx2 or httpx, whichever the SDK comes with.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false
-
 from __future__ import annotations
 
 import math
@@ -47,7 +43,8 @@ class _Waiting:
 
     def __init__(self, playback: Playback, request: Any) -> None:
         self._playback = playback
-        allowed = (request.extensions.get("timeout") or {}).get("read")
+        timeouts: dict[str, float | None] = request.extensions.get("timeout") or {}
+        allowed = timeouts.get("read")
         self._allowed = math.inf if allowed is None else float(allowed)
         self._aborted = threading.Event()
 

@@ -1,10 +1,5 @@
 """What can be made to go wrong with a good recording. Each is for `Replay(..., faults=[...])`."""
 
-# JSON from the wire has no static type; pyright makes dict[Unknown, Unknown] of an Any that was
-# checked to be a dict.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import json

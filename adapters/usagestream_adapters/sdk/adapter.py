@@ -4,11 +4,6 @@ The SDK keeps retries before the first byte, time-outs, proxies, credentials and
 body is read here, since the SDK's own iteration drops usage and costs most of the CPU.
 """
 
-# JSON from the wire has no static type and every value is checked before use, but pyright makes
-# dict[Unknown, Unknown] of an Any that was checked to be a dict.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import time

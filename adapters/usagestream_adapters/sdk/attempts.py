@@ -1,10 +1,5 @@
 """What is sent for one request, and what is changed where the provider refuses. Does no I/O."""
 
-# JSON from the wire has no static type and every value is checked before use, but pyright makes
-# dict[Unknown, Unknown] of an Any that was checked to be a dict.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import logging

@@ -1,9 +1,5 @@
 """The bodies of responses that the SDK opened: read here, and let go here on every path."""
 
-# The SDK stands on one HTTP client or another (httpx, httpx2), so that its responses have no static
-# type here.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-
 from __future__ import annotations
 
 import os

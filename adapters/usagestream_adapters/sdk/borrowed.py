@@ -5,10 +5,6 @@ of the other client is changed, and nothing of it is owned: state is read from i
 there is one of each thing.
 """
 
-# The HTTP library is httpx2 or httpx, whichever the client comes from.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false
-
 from __future__ import annotations
 
 import functools
@@ -32,11 +28,12 @@ class Borrowed:
         return self._borrowed.build_request(*args, **kwargs)
 
 
-def borrow(inner: Any, sync_kind: type[Borrowed], async_kind: type[Borrowed]) -> Any:
+def borrow(inner: object, sync_kind: type[Borrowed], async_kind: type[Borrowed]) -> Any:
     """Make a client of the library's type around `inner`, of one kind or the other."""
-    base = library_type(type(inner))
+    own = type(inner)
+    base = library_type(own)
     kind: type = async_kind if base.__name__ == "AsyncClient" else sync_kind
-    return _both(kind, base, type(inner).__name__)(inner)
+    return _both(kind, base, own.__name__)(inner)
 
 
 @functools.cache

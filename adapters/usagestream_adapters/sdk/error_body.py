@@ -4,11 +4,6 @@ Envelopes seen: `{"error": {...}}`, `{"statusCode": ..., "message": ...}`, `{"de
 no JSON at all (WIRE §1.5, §2.2, §2.8).
 """
 
-# JSON from the wire has no static type and every value is checked before use, but pyright makes
-# dict[Unknown, Unknown] of an Any that was checked to be a dict.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import json
@@ -19,6 +14,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
+from usagestream_core.json_types import is_object
 from usagestream_core.masking import Mask
 
 __all__ = [
@@ -50,12 +46,12 @@ def decoded(text: str) -> Any:
 
 def error_in(body: Any) -> Any:
     """The error itself, without its envelope."""
-    return body.get("error", body) if isinstance(body, dict) else body
+    return body.get("error", body) if is_object(body) else body
 
 
 def code_of(error: Any) -> str | None:
     """The provider's code for an error."""
-    if not isinstance(error, dict):
+    if not is_object(error):
         return None
     code = error.get("code") or error.get("type") or error.get("statusCode")
     return str(code) if code else None
@@ -63,7 +59,7 @@ def code_of(error: Any) -> str | None:
 
 def message_of(error: Any, text: str) -> str:
     """What the provider says, in one line."""
-    message = error.get("message") or error.get("detail") if isinstance(error, dict) else error
+    message = error.get("message") or error.get("detail") if is_object(error) else error
     if not isinstance(message, str):
         message = text
     return " ".join(message.split())[:500] or "no reason given."
@@ -71,18 +67,17 @@ def message_of(error: Any, text: str) -> str:
 
 def filtered_categories(error: Any) -> dict[str, str]:
     """Severity (or `detected`) by category for which a prompt was blocked (WIRE §2.5)."""
-    inner = error.get("innererror") if isinstance(error, dict) else None
+    inner = error.get("innererror") if is_object(error) else None
     results: Any = None
-    for holder in (inner, error):
-        if isinstance(holder, dict):
-            results = results or holder.get("content_filter_result")
-            results = results or holder.get("content_filter_results")
-    if not isinstance(results, dict):
+    for holder in filter(is_object, (inner, error)):
+        results = results or holder.get("content_filter_result")
+        results = results or holder.get("content_filter_results")
+    if not is_object(results):
         return {}
     return {
         str(name): str(verdict.get("severity") or "detected")
         for name, verdict in results.items()
-        if isinstance(verdict, dict) and verdict.get("filtered") is True
+        if is_object(verdict) and verdict.get("filtered") is True
     }
 
 

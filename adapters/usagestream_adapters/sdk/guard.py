@@ -4,10 +4,6 @@ The SDK reads the body of a refusal whole, decompresses it and decodes it by wha
 names; and it follows redirects with every header that it was given, keys of the caller's included.
 """
 
-# The HTTP library is httpx2 or httpx, whichever the client comes from.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false
-
 from __future__ import annotations
 
 import functools

@@ -1,8 +1,5 @@
 """The HTTP library that the installed openai SDK stands on: httpx2, or httpx before version 3."""
 
-# The HTTP library is httpx2 or httpx, whichever the SDK stands on.
-# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import importlib
@@ -85,7 +82,7 @@ def unread_encoding(response: Any) -> str | None:
     """How a body is compressed, where the library cannot undo that; `None` where it can."""
     named: str = response.headers.get("content-encoding", "")
     encodings = [each.strip().lower() for each in named.split(",")]
-    kind: type = type(response)
+    kind: Any = response.__class__
     return next((each for each in encodings if each and not _is_undone(kind, each)), None)
 
 

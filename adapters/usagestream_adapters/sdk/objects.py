@@ -7,10 +7,6 @@ the SDK's own functions, and so is every class that is not as known. What was co
 against the SDK before it is used: where one object differs, the SDK's own way is taken.
 """
 
-# The SDK's classes are read at run time, and what they hold has no static type.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import logging
@@ -24,6 +20,8 @@ from typing import Any, Final, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic_core import CoreSchema, SchemaValidator, core_schema
+
+from usagestream_core.json_types import is_array, is_object
 
 __all__ = [
     "Make",
@@ -117,7 +115,7 @@ def bare_object(cls: Any) -> Callable[[dict[str, Any], set[str]], Any]:
     return make
 
 
-_TRIALS: Final[tuple[Any, ...]] = (
+_TRIALS: Final[tuple[dict[str, Any], ...]] = (
     {},
     {
         "id": "chatcmpl-1",
@@ -262,8 +260,8 @@ def _kept(alternatives: Iterable[Any]) -> CoreSchema | None:
 
 def _kind(annotation: Any) -> Any:
     """Words are strings: of one that is not among them, the SDK keeps the string as it is."""
-    words = get_origin(annotation) is Literal and {type(word) for word in get_args(annotation)}
-    return str if words == {str} else annotation
+    words: tuple[object, ...] = get_args(annotation) if get_origin(annotation) is Literal else ()
+    return str if {type(word) for word in words} == {str} else annotation
 
 
 def _first(schema: CoreSchema | None, own: Make) -> CoreSchema:
@@ -344,8 +342,8 @@ def same_objects(one: Any, other: Any) -> bool:
             and same_objects(one.__dict__, other.__dict__)
             and same_objects(one.__pydantic_extra__, other.__pydantic_extra__)
         )
-    if isinstance(one, dict):
+    if is_object(one):
         return list(one) == list(other) and all(map(same_objects, one.values(), other.values()))
-    if isinstance(one, list):
+    if is_array(one):
         return len(one) == len(other) and all(map(same_objects, one, other))
     return repr(one) == repr(other)

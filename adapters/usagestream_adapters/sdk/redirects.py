@@ -6,10 +6,6 @@ makes a GET of a POST, whose answer is to another question. A redirect that is n
 refusal, which says where to.
 """
 
-# The HTTP library is httpx2 or httpx, whichever the client comes from.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false
-
 from __future__ import annotations
 
 from typing import Any, Final

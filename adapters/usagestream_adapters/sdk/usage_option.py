@@ -5,16 +5,13 @@ Servers say so in many ways (WIRE §2.2), so it is recognised by a property: 400
 or that merely repeats what the caller's conversation says, is not such a refusal.
 """
 
-# JSON from the wire has no static type and every value is checked before use, but pyright makes
-# dict[Unknown, Unknown] of an Any that was checked to be a dict.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, Literal
+
+from usagestream_core.json_types import is_array, is_list_or_tuple, is_object
 
 from .error_body import decoded
 
@@ -64,7 +61,7 @@ def without(options: object, withheld: RefusedOption) -> dict[str, Any] | None:
 
     Absent, not false: a server that does not know `include_usage` refuses `false` too.
     """
-    if withheld == "stream_options" or not isinstance(options, dict):
+    if withheld == "stream_options" or not is_object(options):
         return None
     return {key: value for key, value in options.items() if key != "include_usage"} or None
 
@@ -73,9 +70,9 @@ def _offender(part: Any, echoes: Sequence[str]) -> RefusedOption | None:
     if isinstance(part, str):
         inner = decoded(part) if part.lstrip()[:1] in ("{", "[") else part
         return _blamed(part, echoes) if isinstance(inner, str) else _offender(inner, echoes)
-    if isinstance(part, list):
+    if is_array(part):
         return next(filter(None, (_offender(each, echoes) for each in part)), None)
-    if not isinstance(part, dict):
+    if not is_object(part):
         return None
     # Where the body says what is wrong, its text is only an illustration.
     where = part.get("loc") or part.get("param")
@@ -86,7 +83,7 @@ def _offender(part: Any, echoes: Sequence[str]) -> RefusedOption | None:
 
 def _named(where: Any) -> RefusedOption | None:
     """Read a pydantic `loc`, or the `param` of OpenAI's envelope."""
-    path = [str(each) for each in where] if isinstance(where, list) else str(where).split(".")
+    path = [str(each) for each in where] if is_array(where) else str(where).split(".")
     path = [each for each in path if each != "body"]
     if path in (["stream_options", "include_usage"], ["include_usage"]):
         return "include_usage"
@@ -114,9 +111,9 @@ def _mentions(part: object) -> Iterator[str]:
     if isinstance(part, str):
         if ("stream_options" in part or "include_usage" in part) and len(part.split()) > 1:
             yield part
-    elif isinstance(part, dict):
+    elif is_object(part):
         for each in part.values():
             yield from _mentions(each)
-    elif isinstance(part, (list, tuple)):
+    elif is_list_or_tuple(part):
         for each in part:
             yield from _mentions(each)

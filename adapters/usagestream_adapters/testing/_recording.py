@@ -1,10 +1,5 @@
 """One cassette in use: what vcrpy is told, what is refused, and what was missed."""
 
-# JSON and vcrpy's objects have no static types; pyright makes dict[Unknown, Unknown] of an Any that
-# was checked to be a dict.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import os
@@ -13,6 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from _pytest.outcomes import Failed  # what pytest.fail raises
+
+from usagestream_core.json_types import is_object
 
 from ..cassettes import yaml as _yaml
 from ..cassettes.addresses import describe_origin, is_token_request
@@ -191,7 +188,7 @@ class Recording:
 
     def loaded(self, document: Any) -> None:
         """Remember what an earlier recording says of itself, where more is added to it."""
-        if isinstance(document, dict) and document.get("recorded_against"):
+        if is_object(document) and document.get("recorded_against"):
             self._recorded_before = str(document["recorded_against"]).split(", ")
             self._loaded_own = True
 

@@ -1,9 +1,5 @@
 """Copies of the SDK's clients that lose nothing: the SDK's own `copy` forgets some of it."""
 
-# The SDK's clients differ by version, so that what is common is not typed.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import inspect
@@ -31,11 +27,11 @@ def copied(client: Any, copy: Callable[..., Any], options: Mapping[str, Any]) ->
     _carry(client, made, _FORGOTTEN)
     if "base_url" not in options:  # early 2.x copies forget the address of what is in no deployment
         _carry(client, made, _AZURE)
-    _carry(client, made, vars(client).keys() - (vars(made).keys() & _names_of_the_sdk(client)))
+    _carry(client, made, _names_on(client) - (_names_on(made) & _names_of_the_sdk(client)))
     return made
 
 
-def overridden(owner: Any) -> Iterator[str]:
+def overridden(owner: object) -> Iterator[str]:
     """The methods of a client and its resources that were replaced on this one instance."""
     for name, value in vars(owner).items():
         known = inspect.getattr_static(type(owner), name, None)
@@ -45,7 +41,7 @@ def overridden(owner: Any) -> Iterator[str]:
             yield from (f"{name}.{inner}" for inner in overridden(value))
 
 
-def _carry(client: Any, made: Any, names: Iterable[str]) -> None:
+def _carry(client: object, made: object, names: Iterable[str]) -> None:
     for name in names:
         value = vars(client).get(name)
         is_resource = hasattr(value, "__dict__") and client in vars(value).values()
@@ -55,12 +51,15 @@ def _carry(client: Any, made: Any, names: Iterable[str]) -> None:
 
 def _names_of_the_sdk(client: Any) -> set[str]:
     """What the SDK itself keeps on an instance, whatever a subclass adds."""
-    kind: Any = next(
-        base for base in type(client).__mro__ if base.__module__.partition(".")[0] == "openai"
-    )
-    if kind is type(client):
-        return set(vars(client))
+    own: type[Any] = client.__class__
+    kind: Any = next(base for base in own.__mro__ if base.__module__.partition(".")[0] == "openai")
+    if kind is own:
+        return _names_on(client)
     more = {"base_url": "http://any"}
     if "Azure" in kind.__name__:
         more = {"azure_endpoint": "http://any", "api_version": "any"}
-    return set(vars(kind(api_key="any", http_client=client._client, **more)))  # noqa: SLF001
+    return _names_on(kind(api_key="any", http_client=client._client, **more))  # noqa: SLF001
+
+
+def _names_on(instance: object) -> set[str]:
+    return set(vars(instance))

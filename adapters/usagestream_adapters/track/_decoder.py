@@ -5,15 +5,13 @@ in the form that both services write are cut and decoded once. At the first that
 the SDK's own decoder takes over for the rest of the stream, and the account reads bytes as before.
 """
 
-# What the SDK is given has no type that its versions share.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from jiter import from_json
+
+from usagestream_core.json_types import Json
 
 from ._objects import is_the_sdks
 from .http import current_call
@@ -151,11 +149,13 @@ def _read(event: bytes) -> tuple[_Event | None, dict[str, Any] | None, bytes | N
     if b"\n" in data:
         return None
     try:
-        frame = None if data == b"[DONE]" else from_json(data)
+        frame: Json = None if data == b"[DONE]" else from_json(data)
+        if not (frame is None or type(frame) is dict):
+            return None
         made = _Event(data.decode(), kind.decode() if kind else None, frame)
     except ValueError:
         return None
-    return None if frame is not None and type(frame) is not dict else (made, frame, kind)
+    return made, frame, kind
 
 
 def _hides(frame: dict[str, Any]) -> bool:

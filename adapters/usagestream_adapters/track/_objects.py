@@ -3,10 +3,6 @@
 The SDK's stream asks its client to make each object. A tracked client answers for itself.
 """
 
-# The SDK's clients have no type that its versions share.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import inspect
@@ -28,7 +24,7 @@ _ASKED = ("self", "data", "cast_to", "response")
 logger = logging.getLogger("usagestream")
 
 
-def is_the_sdks(client: Any, name: str) -> bool:
+def is_the_sdks(client: object, name: str) -> bool:
     """Whether a method is the SDK's own, put in its place by no subclass and on no instance."""
     method = getattr(type(client), name, None)
     return name not in vars(client) and getattr(method, "__module__", "") == "openai._base_client"
@@ -46,13 +42,14 @@ def is_unwrapped(function: Any) -> bool:
 def make_objects(client: Any) -> None:
     """Let this client make the objects of its streams itself, unless something else makes them."""
     ways = _ways()
+    own: type[Any] = client.__class__
     name = "_process_response_data"
     if (
         not ways
         or not is_the_sdks(client, name)
-        or tuple(inspect.signature(getattr(type(client), name)).parameters) != _ASKED
+        or tuple(inspect.signature(getattr(own, name)).parameters) != _ASKED
     ):
-        logger.debug("A tracked %s makes its objects as the SDK does", type(client).__name__)
+        logger.debug("A tracked %s makes its objects as the SDK does", own.__name__)
         return
     plain = client._process_response_data  # noqa: SLF001 - what the SDK's stream asks
 

@@ -1,9 +1,5 @@
 """Asking a stream for its usage: where it is accepted, and what a refusal looks like."""
 
-# What the SDK passes on has no static type that its versions share.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -11,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from usagestream_core.json_types import is_mapping
 from usagestream_core.record import UsageRequest
 
 from ..sdk.usage_option import is_too_early
@@ -55,13 +52,13 @@ class Asking:
         if body.get("stream") is not True:
             return NOT_TO_ASK
         asked = body.get("stream_options")
-        if isinstance(asked, Mapping) and asked.get("include_usage") is True:
+        if is_mapping(asked) and asked.get("include_usage") is True:
             return Asked("asked")
         if place in self._refused:
             return Asked("refused")
-        if _is_known_to_refuse(body, place) or not (asked is None or isinstance(asked, Mapping)):
+        if _is_known_to_refuse(body, place) or not (asked is None or is_mapping(asked)):
             return Asked("not_asked")
-        added = {"stream_options": {**(asked or {}), "include_usage": True}}
+        added: dict[str, Any] = {"stream_options": {**(asked or {}), "include_usage": True}}
         part = "extra_json" if "stream_options" in (options.extra_json or {}) else "json_data"
         update = {part: {**getattr(options, part), **added}}
         return Asked("asked", options.model_copy(update=update))

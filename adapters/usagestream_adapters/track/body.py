@@ -1,9 +1,5 @@
 """The body of a response, read by the SDK through the account of its call."""
 
-# The response is httpx2's or httpx's.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false
-
 from __future__ import annotations
 
 import functools
@@ -14,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from jiter import from_json
 
+from usagestream_core.json_types import Json
 from usagestream_core.record import Outcome
 
 from ..sdk.bodies import bounded
@@ -49,7 +46,7 @@ put a code and a usage to it (WIRE §4)."""
 def body_sent(request: Any) -> dict[str, Any]:
     """The JSON object that a request was sent with; empty where it cannot be told."""
     try:
-        body = from_json(request.content)
+        body: Json = from_json(request.content)
     except Exception:  # noqa: BLE001 - not read beforehand, not JSON: as its library has it
         return {}
     return body if isinstance(body, dict) else {}

@@ -1,9 +1,5 @@
 """One tracked call: what its caller is given of the body, and what its life takes of it."""
 
-# The response is httpx2's or httpx's.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 from collections import deque

@@ -1,9 +1,5 @@
 """What the calls of one tracked client have in common: how they begin, and are asked again."""
 
-# What the SDK passes on has no static type that its versions share.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping

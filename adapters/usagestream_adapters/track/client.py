@@ -6,10 +6,6 @@ attempt comes through `send` of the HTTP client, which is where the body is seen
 on the new client alone: neither the SDK's modules nor the caller's own client are touched.
 """
 
-# The SDK's clients differ by version and HTTP library, so that what is common is not typed.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import inspect

@@ -1,13 +1,13 @@
 """The body as the caller will see it: cut between events, without what he did not ask for."""
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-
 from __future__ import annotations
 
 import re
 from typing import Any, Final
 
 from jiter import from_json
+
+from usagestream_core.json_types import Json
 
 from ..wire.sse import MAX_EVENT_BYTES
 
@@ -103,7 +103,7 @@ def without_usage(event: bytes) -> bytes:
 def _frame(event: bytes) -> dict[str, Any]:
     lines = [line[5:] for line in event.splitlines() if line[:5] == b"data:"]
     try:
-        frame = from_json(b"\n".join(lines))
+        frame: Json = from_json(b"\n".join(lines))
     except ValueError:
         return {}
     return frame if isinstance(frame, dict) else {}

@@ -1,9 +1,5 @@
 """What the items of a stream say, whichever library made them of the chat-completions wire."""
 
-# Items are of any library.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -12,6 +8,7 @@ from typing import Any, Final
 from usagestream_core.adapter import Head, Report
 from usagestream_core.chunk import Chunk
 from usagestream_core.errors import StreamFailedError
+from usagestream_core.json_types import is_object
 
 from ..wire.chat import ChatDecoder
 from ..wire.sse import failure_in
@@ -64,13 +61,13 @@ def error_of(exc: Exception) -> StreamFailedError | None:
 
 
 def _frame_of(item: Any) -> dict[str, Any] | None:
-    if isinstance(item, dict):
+    if is_object(item):
         return item
     if hasattr(item, "usage_metadata"):
         return _frame_of_langchain(item)
     dump = getattr(item, "model_dump", None)
     frame = dump(exclude_unset=True) if dump is not None else None
-    return frame if isinstance(frame, dict) else None
+    return frame if is_object(frame) else None
 
 
 def _frame_of_langchain(message: Any) -> dict[str, Any]:

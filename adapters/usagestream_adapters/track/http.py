@@ -1,9 +1,5 @@
 """An HTTP client that sends through the caller's, and shows each response to the call it is for."""
 
-# The HTTP library is httpx2 or httpx, whichever the caller's client comes from.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false
-
 from __future__ import annotations
 
 from contextvars import ContextVar

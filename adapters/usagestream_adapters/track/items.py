@@ -1,9 +1,5 @@
 """Metering one stream that somebody else has opened, item by item."""
 
-# Items are of any library.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
@@ -16,6 +12,7 @@ from urllib.parse import urlsplit
 from usagestream_core.adapter import Head, Target
 from usagestream_core.cost import Cost
 from usagestream_core.errors import StreamNotEndedError
+from usagestream_core.json_types import Json
 from usagestream_core.pricing import PricerChoice, costs_by, find_pricer
 from usagestream_core.profiles.ledgers import find_ledger
 from usagestream_core.record import Outcome, UsageRecord, UsageRequest
@@ -174,7 +171,7 @@ class _Items:
 
 def _usage_request(asked: Mapping[str, Any]) -> UsageRequest | None:
     """Whether a request asked for usage; `None` where it is not known, or comes unasked."""
-    options = asked.get("stream_options")
+    options: Json = asked.get("stream_options")
     if "messages" not in asked:
         return None
     return "asked" if isinstance(options, dict) and options.get("include_usage") else "not_asked"

@@ -1,12 +1,8 @@
 """Where a call goes, read off the SDK client and the address."""
 
-# What the SDK passes on has no static type that its versions share.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
-
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -29,7 +25,8 @@ def host(base_url: str) -> str:
 
 def find_place(client: Any, options: Any, model: str) -> tuple[str, ...]:
     """The address, the model and the api version: what decides which parameters are taken."""
-    query = {**client.default_query, **(options.params or {})}
+    own: Mapping[str, Any] = options.params or {}
+    query: dict[str, Any] = {**client.default_query, **own}
     return str(client.base_url), model, str(query.get("api-version") or "")
 
 

@@ -1,19 +1,15 @@
 """The streamed chat-completions wire: frames in, chunks out. OpenAI and Azure speak the same."""
 
-# JSON from the wire has no static type and every value is checked before use, but pyright makes
-# dict[Unknown, Unknown] of an Any that was checked to be a dict.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
-
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, Final
 
 from usagestream_core.adapter import Head, Report
 from usagestream_core.chunk import Chunk, ToolCallDelta
+from usagestream_core.json_types import Json, is_object
 
 from .counts import read_fields
+from .json_types import as_list
 from .sse import MAX_EVENT_BYTES, SseDecoder, failure_in, word
 
 __all__ = ["ChatDecoder", "read_counts"]
@@ -52,7 +48,7 @@ class ChatDecoder(SseDecoder):
                 return
         except (LookupError, TypeError, ValueError):
             pass
-        choices = frame.get("choices")
+        choices: Json = frame.get("choices")
         made = ended = False
         for choice in choices if type(choices) is list else ():
             chunk = self._chunk(choice, frame)
@@ -60,7 +56,7 @@ class ChatDecoder(SseDecoder):
                 out.append(chunk)
                 made = True
                 ended = ended or chunk.finish_reason is not None
-        usage = frame.get("usage") or _usage_elsewhere(frame)
+        usage: Json = frame.get("usage") or _usage_elsewhere(frame)
         own = not usage and not self._usage_of_all and _has_usage(choices)
         if made and self._identified and not (usage or own or ended or kind or frame.get("error")):
             return
@@ -72,7 +68,7 @@ class ChatDecoder(SseDecoder):
             failure=failure_in(frame, kind),
         )
         if own:
-            self._add_up(choices or (), report)
+            self._add_up(choices, report)
         elif type(usage) is dict:
             odd: list[str] = []
             counts = read_counts(usage, odd)
@@ -89,15 +85,15 @@ class ChatDecoder(SseDecoder):
         """Only what is said of the whole: no part of an answer comes from what is no stream."""
         self.frame({**document, "choices": None}, None, out)
 
-    def _add_up(self, choices: Iterable[Any], report: Report) -> None:
+    def _add_up(self, choices: Json, report: Report) -> None:
         """Take the usage that choices report of themselves, where nothing else does.
 
         Some servers put it into the choice that ends. The prompt is one for all choices, so that
         its count is the largest; what was written is the sum.
         """
         odd: list[str] = []
-        for choice in choices:
-            usage = choice.get("usage") if type(choice) is dict else None
+        for choice in filter(is_object, as_list(choices)):
+            usage: Json = choice.get("usage")
             if type(usage) is dict:
                 index = choice.get("index")
                 counts = read_counts(usage, odd)
@@ -118,11 +114,11 @@ class ChatDecoder(SseDecoder):
         report.counts = counts or None
         report.anomaly = "; ".join(odd) or None
 
-    def _chunk(self, choice: Any, frame: dict[str, Any]) -> Chunk | None:
+    def _chunk(self, choice: Json, frame: dict[str, Any]) -> Chunk | None:
         """The chunk of a choice, whatever is or is not in it; `None` where it says nothing."""
         if type(choice) is not dict:
             return None
-        delta = choice.get("delta")
+        delta: Json = choice.get("delta")
         finish = word(choice.get("finish_reason"))
         if type(delta) is not dict:
             # Azure's asynchronous filter sends choices without `delta`; where filtered output ends
@@ -145,13 +141,12 @@ class ChatDecoder(SseDecoder):
         )
 
     def _tool_calls(self, delta: dict[str, Any], choice: int) -> tuple[ToolCallDelta, ...]:
-        calls = delta.get("tool_calls")
-        calls = [call for call in calls if type(call) is dict] if type(calls) is list else []
+        calls = list(filter(is_object, as_list(delta.get("tool_calls"))))
         found = [
             _tool_call(call, self._place(call, position, len(calls), choice), call.get("type"))
             for position, call in enumerate(calls)
         ]
-        legacy = delta.get("function_call")
+        legacy: Json = delta.get("function_call")
         if type(legacy) is dict:
             found.append(_tool_call({"function": legacy}, 0, "function_call"))
         return tuple(found)
@@ -174,16 +169,16 @@ class ChatDecoder(SseDecoder):
         return known.index(name)
 
 
-def _has_usage(choices: Any) -> bool:
+def _has_usage(choices: Json) -> bool:
     """Whether a choice reports a usage of its own."""
     return type(choices) is list and any(
-        type(choice) is dict and type(choice.get("usage")) is dict for choice in choices
+        is_object(choice) and type(choice.get("usage")) is dict for choice in choices
     )
 
 
 def _usage_elsewhere(frame: dict[str, Any]) -> Any:
     """Groq's second copy of the usage, for streams that have only that (WIRE §5)."""
-    groq = frame.get("x_groq")
+    groq: Json = frame.get("x_groq")
     return groq.get("usage") if type(groq) is dict else None
 
 
@@ -205,25 +200,23 @@ def _reasoning(delta: dict[str, Any]) -> str:
         text = delta.get(name)
         if type(text) is str and text:
             return text
-    details = delta.get("reasoning_details")
     texts = [
         part.get("text") or part.get("summary")
-        for part in (details if type(details) is list else ())
-        if type(part) is dict
+        for part in filter(is_object, as_list(delta.get("reasoning_details")))
     ]
     return "".join([text for text in texts if type(text) is str])
 
 
-def _joined_text(content: Any) -> str:
+def _joined_text(content: Json) -> str:
     """The text of `content` that is null, or a list of parts as some servers send it."""
     if type(content) is not list:
         return ""
-    texts = [part.get("text") for part in content if type(part) is dict]
+    texts = [part.get("text") for part in filter(is_object, content)]
     return "".join([text for text in texts if type(text) is str])
 
 
 def _tool_call(call: dict[str, Any], index: int, kind: Any) -> ToolCallDelta:
-    body = call.get("function") or call.get("custom")
+    body: Json = call.get("function") or call.get("custom")
     if type(body) is not dict:
         body = {}
     arguments = body.get("arguments", body.get("input"))
@@ -268,7 +261,7 @@ def read_counts(usage: dict[str, Any], odd: list[str] | None = None) -> dict[str
     counts: dict[str, int] = {}
     read_fields(usage, _COUNTS, counts, odd)
     for name, fields in _DETAILS.items():
-        details = usage.get(name)
+        details: Json = usage.get(name)
         if type(details) is dict:
             read_fields(details, fields, counts, odd)
     return counts

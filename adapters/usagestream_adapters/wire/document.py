@@ -1,8 +1,5 @@
 """Replies that are not streamed, read as if they had come as one frame."""
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 from typing import Any
@@ -11,6 +8,7 @@ from jiter import from_json
 
 from usagestream_core.adapter import Report
 from usagestream_core.chunk import Chunk
+from usagestream_core.json_types import Json, is_object
 
 from .chat import ChatDecoder
 from .responses import ResponsesDecoder
@@ -27,12 +25,12 @@ class ChatDocument(ChatDecoder):
     def feed(self, data: bytes) -> list[Chunk | Report]:
         """Take the whole body, and all of it at once."""
         try:
-            document: Any = from_json(data)
+            document: Json = from_json(data)
         except ValueError:
             document = None
         if not isinstance(document, dict):
             return super().feed(data)
-        choices = document.get("choices")
+        choices: Json = document.get("choices")
         if isinstance(choices, list):
             document["choices"] = [_as_delta(choice) for choice in choices]
         out: list[Chunk | Report] = []
@@ -46,7 +44,7 @@ class ResponsesDocument(ResponsesDecoder):
     def feed(self, data: bytes) -> list[Chunk | Report]:
         """Take the whole body, and all of it at once."""
         try:
-            document: Any = from_json(data)
+            document: Json = from_json(data)
         except ValueError:
             document = None
         if not isinstance(document, dict):
@@ -57,4 +55,4 @@ class ResponsesDocument(ResponsesDecoder):
 
 
 def _as_delta(choice: Any) -> Any:
-    return {**choice, "delta": choice.get("message")} if isinstance(choice, dict) else choice
+    return {**choice, "delta": choice.get("message")} if is_object(choice) else choice

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import json
-from typing import Any, TypeGuard
+from typing import Any
 
+from usagestream_core.json_types import is_array, is_object
 
-def _is_object(value: Any) -> TypeGuard[dict[str, Any]]:
-    return isinstance(value, dict)
-
-
-def _is_list(value: Any) -> TypeGuard[list[Any]]:
-    return isinstance(value, list)
+__all__ = ["as_list", "as_object", "dumps"]
 
 
 def as_object(value: Any) -> dict[str, Any]:
     """Return `value` if it is a JSON object, else an empty one."""
-    return value if _is_object(value) else {}
+    return value if is_object(value) else {}
 
 
 def as_list(value: Any) -> list[Any]:
     """Return `value` if it is a JSON array, else an empty one."""
-    return value if _is_list(value) else []
+    return value if is_array(value) else []
 
 
 def dumps(value: Any, *, sort_keys: bool = False) -> str:

@@ -4,11 +4,6 @@ The last event is `response.completed`, `response.incomplete` or `response.faile
 usage; there is no `[DONE]` (WIRE §4).
 """
 
-# JSON from the wire has no static type and every value is checked before use, but pyright makes
-# dict[Unknown, Unknown] of an Any that was checked to be a dict.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 from typing import Any, Final
@@ -16,6 +11,7 @@ from typing import Any, Final
 from usagestream_core.adapter import Head, Report
 from usagestream_core.chunk import Chunk, ToolCallDelta
 from usagestream_core.errors import StreamFailedError
+from usagestream_core.json_types import Json, is_object
 
 from .counts import read_fields
 from .sse import MAX_EVENT_BYTES, SseDecoder, failure_in, word
@@ -95,7 +91,7 @@ class ResponsesDecoder(SseDecoder):
 
     def _call_begun(self, frame: dict[str, Any]) -> tuple[ToolCallDelta, ...]:
         """The start of a tool call, if that is the item that was added."""
-        item = frame.get("item")
+        item: Json = frame.get("item")
         if type(item) is not dict or word(item.get("type")) not in _CALLS:
             return ()
         if frame.get("type") != "response.output_item.added":
@@ -121,9 +117,7 @@ class ResponsesDecoder(SseDecoder):
         return self._calls.setdefault(str(place), len(self._calls))
 
     def _ended(self, frame: dict[str, Any], out: list[Chunk | Report]) -> None:
-        response = frame.get("response")
-        if type(response) is not dict:
-            response = {}
+        response = _object(frame, "response")
         event = frame["type"]
         report = Report(**_about(response), **_usage(response, frame), annotation=frame)
         if report.counts and self._sent_something and not any(report.counts.values()):
@@ -159,12 +153,10 @@ def _text(frame: dict[str, Any]) -> str:
 def _finish(event: str, response: dict[str, Any]) -> str:
     if event == "response.completed":
         return "completed"
-    details = response.get("incomplete_details")
-    reason = details.get("reason") if type(details) is dict else None
-    return word(reason) or "incomplete"
+    return word(_object(response, "incomplete_details").get("reason")) or "incomplete"
 
 
-def _about(response: Any) -> dict[str, Any]:
+def _about(response: Json) -> dict[str, Any]:
     """What is said of the response as a whole, as fields of a report."""
     if type(response) is not dict:
         return {}
@@ -175,13 +167,13 @@ def _about(response: Any) -> dict[str, Any]:
     }
 
 
-def _usage(*places: Any) -> dict[str, Any]:
+def _usage(*places: Json) -> dict[str, Any]:
     """The counts and the object they are in, as fields of a report: from the first that has them.
 
     Some servers put the usage beside the response, or send it before the end.
     """
-    found = (place.get("usage") for place in places if type(place) is dict)
-    usage = next((each for each in found if type(each) is dict and each), None)
+    found = (place.get("usage") for place in filter(is_object, places))
+    usage = next((each for each in filter(is_object, found) if each), None)
     if usage is None:
         return {}
     odd: list[str] = []
@@ -218,5 +210,5 @@ def read_response_counts(usage: dict[str, Any], odd: list[str] | None = None) ->
 
 
 def _object(source: dict[str, Any], name: str) -> dict[str, Any]:
-    found = source.get(name)
+    found: Json = source.get(name)
     return found if type(found) is dict else {}

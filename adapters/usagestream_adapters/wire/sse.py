@@ -5,11 +5,6 @@ cuts off before its blank line still counts where its data is whole, because ser
 out after the usage and the SDK then loses it.
 """
 
-# JSON from the wire has no static type and every value is checked before use, but pyright makes
-# dict[Unknown, Unknown] of an Any that was checked to be a dict.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import json
@@ -21,6 +16,7 @@ from jiter import from_json
 from usagestream_core.adapter import Head, Report
 from usagestream_core.chunk import Chunk
 from usagestream_core.errors import EventTooLargeError, NotAStreamError, StreamFailedError
+from usagestream_core.json_types import Json
 
 __all__ = ["MAX_EVENT_BYTES", "SseDecoder", "compressed", "failure_in", "word"]
 
@@ -135,7 +131,7 @@ class SseDecoder:
         else:
             kind, data = self._fields(lines)
         try:
-            frame = from_json(data)
+            frame: Json = from_json(data)
         except ValueError:
             frame = _unusual(data, out, cut=self._at_end)
         if type(frame) is dict:
@@ -183,7 +179,7 @@ class SseDecoder:
         excerpt = text[:_EXCERPT]
         code = None
         try:
-            document = _writable(json.loads(text))
+            document: Json = _writable(json.loads(text))
         except (ValueError, RecursionError):
             document = None
         if isinstance(document, dict):
@@ -234,7 +230,7 @@ def _unreadable(data: bytes) -> Report:
 
 def failure_in(frame: dict[str, Any], kind: bytes | None) -> StreamFailedError | None:
     """The error a frame reports: an object, a string, or the whole frame."""
-    error = frame.get("error")
+    error: Json = frame.get("error")
     if not error and (kind == b"error" or frame.get("object") == "error"):
         error = frame
     if not error:

@@ -1,19 +1,15 @@
 """An answer that the provider kept, as it is asked for after its stream."""
 
-# JSON from the wire has no static type and every value is checked before use, but pyright makes
-# dict[Unknown, Unknown] of an Any that was checked to be a dict.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from usagestream_core.adapter import Report, Retrieved, RetrieveRequest
 from usagestream_core.errors import RecoveryError
+from usagestream_core.json_types import Json
 
 from .chat import read_counts
+from .json_types import as_object
 from .responses import read_response_counts
 from .sse import word
 
@@ -27,17 +23,17 @@ def read_stored(stored: RetrieveRequest, body: bytes) -> Retrieved:
     `RecoveryError` for what is no such document.
     """
     try:
-        document: Any = json.loads(body)
+        document: Json = json.loads(body)
     except ValueError:
         document = None
     if not isinstance(document, dict):
         raise RecoveryError(
             f"What was sent in place of the answer {stored.response_id} is no JSON object."
         )
-    wire = document.get("usage")
+    wire = as_object(document.get("usage"))
     read = read_response_counts if stored.api == "responses" else read_counts
     odd: list[str] = []
-    counts = read(wire, odd) if isinstance(wire, dict) else {}
+    counts = read(wire, odd)
     report = Report(
         response_id=word(document.get("id")),
         model=word(document.get("model")),

@@ -6,17 +6,14 @@ by nobody, so that the count says whether it may have missed something. The Resp
 by the same rules: its items as the messages that they stand for.
 """
 
-# A request's parameters are the caller's own and have no static type here.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, cast
+from typing import Any, Final, TypeGuard, cast
 
+from ..json_types import is_mapping
 from .images import image_tokens
 
 __all__ = ["count_prompt"]
@@ -148,14 +145,18 @@ def _word(value: Any) -> str:
 
 
 def _items(value: Any) -> list[Any]:
-    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+    if isinstance(value, str | bytes | Mapping) or not _is_iterable(value):
         return []
     return list(value)
 
 
+def _is_iterable(value: object) -> TypeGuard[Iterable[Any]]:
+    return isinstance(value, Iterable)
+
+
 def _mapping(value: Any) -> Mapping[str, Any]:
     """A mapping as it is; one of the SDK's models as what it would be sent as."""
-    if isinstance(value, Mapping):
+    if is_mapping(value):
         return value
     dump: Any = getattr(value, "model_dump", None)
     if callable(dump) and not isinstance(value, type):
