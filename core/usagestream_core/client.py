@@ -9,9 +9,10 @@ from .errors import ClientClosedError, ConfigError
 from .estimates.estimate import CounterChoice, as_messages, find_counter
 from .pricing import PricerChoice, costs_by, find_pricer
 from .profile import Profile
+from .profiles.configuration import Configuration
 from .profiles.ledgers import find_ledger
 from .profiles.providers import load_adapter_type
-from .profiles.resolve import resolve_profile
+from .profiles.resolve import resolve_by
 from .profiles.telemetry import configured_telemetry
 from .records.ledger import LedgerChoice
 from .records.outbox import FLUSH_TIMEOUT, Outbox, is_async
@@ -56,8 +57,9 @@ class _BaseClient:
         asynchronous: bool,
     ) -> None:
         self._profile_name: str | None = None
+        configuration = Configuration()
         if profile is None or isinstance(profile, str | Profile):
-            profile = resolve_profile(profile)
+            profile = resolve_by(configuration, profile).profile
             self._profile_name = profile.name
             profile = load_adapter_type(profile.provider)(profile, http_client=http_client)
         elif not (hasattr(profile, "target") and hasattr(profile, "decoder")):
@@ -68,12 +70,12 @@ class _BaseClient:
             )
         elif http_client is not None:
             raise TypeError("give http_client to the adapter when you make it yourself")
-        telemetry = configured_telemetry()
+        telemetry = configured_telemetry(configuration)
         self._adapter = opened_by_us(profile, on_record, *telemetry)
-        sink, kept_in = beside(on_record, telemetry), find_ledger(ledger)
+        sink, kept_in = beside(on_record, telemetry), find_ledger(ledger, configuration)
         self._outbox = Outbox(sink, timeout=flush_timeout, ledger=kept_in)
         self._counter = find_counter(token_counter)
-        self._costs = costs_by(find_pricer(pricer))
+        self._costs = costs_by(find_pricer(pricer, configuration))
         self._closed = False
         if warm and isinstance(profile, Warmable):
             profile.warm(Request(model="", params={}), asynchronous=asynchronous)

@@ -42,16 +42,18 @@ CostOf: TypeAlias = "Callable[[UsageRecord], Cost | None]"
 """What gives a record its cost."""
 
 
-def find_pricer(choice: PricerChoice = "auto") -> Pricer | None:
+def find_pricer(choice: PricerChoice = "auto", configuration: object = None) -> Pricer | None:
     """Give the pricer that is meant; `None` where none is installed and no price file is there.
 
-    The price file is read and checked now; a price list is loaded with the first price. Raises
-    `ConfigError` for a price file that is wrong, and for something that knows no prices.
+    `configuration` is what the one who asks has looked at already, for the price file; what is in
+    force now if `None`. The price file is read and checked now; a price list is loaded with the
+    first price. Raises `ConfigError` for a price file that is wrong, and for something that knows
+    no prices.
     """
     if choice is None:
         return None
     if choice == "auto":
-        made = (make() for make in _installed_pricers())
+        made = (make(configuration) for make in _installed_pricers())
         return next((pricer for pricer in made if pricer is not None), None)
     pricer: Any = choice
     if isinstance(pricer, Pricer) and not isinstance(pricer, str | type):
@@ -60,11 +62,11 @@ def find_pricer(choice: PricerChoice = "auto") -> Pricer | None:
 
 
 @cache
-def _installed_pricers() -> tuple[Callable[[], Pricer | None], ...]:
+def _installed_pricers() -> tuple[Callable[[Any], Pricer | None], ...]:
     from importlib.metadata import entry_points  # loaded where it is needed: it is slow
 
     entries = sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda found: found.name)
-    return tuple(cast("Callable[[], Pricer | None]", entry.load()) for entry in entries)
+    return tuple(cast("Callable[[Any], Pricer | None]", entry.load()) for entry in entries)
 
 
 def costs_by(pricer: Pricer | None) -> CostOf | None:

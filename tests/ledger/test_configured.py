@@ -21,6 +21,7 @@ from tests._support.worlds import ASK
 from usagestream import AsyncClient, Client, ConfigError, SqlLedger, UntrustedProfileError, meter
 from usagestream_adapters.cli.command import main
 from usagestream_core.profiles import ledgers
+from usagestream_core.profiles.configuration import Configuration
 from usagestream_core.profiles.ledgers import configured_ledger_url, find_ledger
 
 from .test_streams import ITEMS
@@ -83,7 +84,7 @@ def test_a_path_in_a_file_is_relative_to_the_file(tmp_path: Path) -> None:
     written('ledger = "sqlite:///usage.db?timeout=3"')
     below = tmp_path / "below"
     below.mkdir()
-    url, place = configured_ledger_url({}, start=below)
+    url, place = configured_ledger_url(Configuration({}, below))
     assert url == f"sqlite:///{tmp_path}/usage.db?timeout=3"
     assert place.endswith("usagestream.toml:1: ledger")
 
@@ -203,9 +204,10 @@ def test_a_package_that_is_not_installed_is_named(missing: str, says: str) -> No
 import sys
 sys.modules["{missing}"] = None
 from usagestream_core.errors import ConfigError
+from usagestream_core.profiles.configuration import Configuration
 from usagestream_core.profiles.ledgers import find_ledger
 try:
-    find_ledger("auto", {{"USAGESTREAM_LEDGER": "postgresql://127.0.0.1:1/db"}})
+    find_ledger("auto", Configuration({{"USAGESTREAM_LEDGER": "postgresql://127.0.0.1:1/db"}}))
 except ConfigError as exc:
     print(exc)
 """

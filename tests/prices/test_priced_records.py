@@ -261,9 +261,16 @@ def test_what_knows_no_prices_is_refused(wrong: Any, server: Emulator) -> None:
 def test_the_installed_pricer_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first that there is, by name; one that has nothing to say says `None`."""
     mine = Fixed(1)
-    monkeypatch.setattr(pricing, "_installed_pricers", lambda: (lambda: None, lambda: mine))
+
+    def nothing(configuration: object) -> None:
+        """Has nothing to say."""
+
+    def something(configuration: object) -> Fixed:
+        return mine
+
+    monkeypatch.setattr(pricing, "_installed_pricers", lambda: (nothing, something))
     assert find_pricer() is mine
-    monkeypatch.setattr(pricing, "_installed_pricers", lambda: (lambda: None,))
+    monkeypatch.setattr(pricing, "_installed_pricers", lambda: (nothing,))
     assert find_pricer() is None
     with pytest.raises(ConfigError, match=r"usagestream\[prices\]"):
         reprice([])

@@ -27,6 +27,7 @@ from usagestream import (
     track,
 )
 from usagestream_core.profiles import telemetry as configured
+from usagestream_core.profiles.configuration import Configuration
 from usagestream_core.profiles.telemetry import configured_telemetry
 
 ASK: dict[str, Any] = {"model": "gpt-4o", "messages": []}
@@ -100,7 +101,7 @@ def _declared(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def the_one(name: str = "heard") -> Any:
     """The sink that is in force."""
-    (sink,) = configured_telemetry({"USAGESTREAM_TELEMETRY": name})
+    (sink,) = configured_telemetry(Configuration({"USAGESTREAM_TELEMETRY": name}))
     return sink
 
 
@@ -117,7 +118,9 @@ def test_nothing_is_told_unless_asked() -> None:
 @pytest.mark.parametrize("value", ["opentelemetry,log", " opentelemetry , log ,"])
 def test_the_variable_names_telemetry(value: str) -> None:
     """Names, with commas between them."""
-    kinds = [type(sink) for sink in configured_telemetry({"USAGESTREAM_TELEMETRY": value})]
+    kinds = [
+        type(sink) for sink in configured_telemetry(Configuration({"USAGESTREAM_TELEMETRY": value}))
+    ]
     assert kinds == [OpenTelemetrySink, LogSink]
 
 
@@ -140,8 +143,8 @@ def test_the_file_names_telemetry(path: str, text: str) -> None:
 def test_the_variable_beats_the_file() -> None:
     """An operator can turn off, or exchange, what a file turns on."""
     write(OTEL_FILE)
-    assert configured_telemetry({"USAGESTREAM_TELEMETRY": "none"}) == ()
-    (sink,) = configured_telemetry({"USAGESTREAM_TELEMETRY": "log"})
+    assert configured_telemetry(Configuration({"USAGESTREAM_TELEMETRY": "none"})) == ()
+    (sink,) = configured_telemetry(Configuration({"USAGESTREAM_TELEMETRY": "log"}))
     assert isinstance(sink, LogSink)
     write('telemetry = "none"\n')
     assert configured_telemetry() == ()

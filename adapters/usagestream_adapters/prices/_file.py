@@ -15,12 +15,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from usagestream_core.cost import Rate
 from usagestream_core.errors import ConfigError
-from usagestream_core.profiles.file import find_file, suggestion
+from usagestream_core.profiles.configuration import Configuration
+from usagestream_core.profiles.file import suggestion
 
 from ._entries import Entry
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection
 
     from pydantic_core import ErrorDetails
 
@@ -69,12 +70,12 @@ def read_prices(path: str | os.PathLike[str]) -> PriceFile:
     return _checked(path, text, table)
 
 
-def configured_prices(environ: Mapping[str, str] = os.environ) -> PriceFile | None:
+def configured_prices(configuration: Configuration | None = None) -> PriceFile | None:
     """The prices that the profile file in force has, or names; `None` where it says nothing.
 
     Raises `ConfigError` as `read_prices` does, and for a profile file that cannot be read.
     """
-    profiles = find_file(environ)
+    profiles = (configuration or Configuration()).file
     if profiles is None or not profiles.prices:
         return None
     table = dict(profiles.prices)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from usagestream_core.cost import Scope
+    from usagestream_core.profiles.configuration import Configuration
     from usagestream_core.record import UsageRecord
 
     from ._entries import Entry
@@ -54,13 +56,14 @@ _NO_BILL: Final = frozenset({"replay"})
 logger = logging.getLogger("usagestream")
 
 
-def installed_pricer() -> PriceList | None:
+def installed_pricer(configuration: Configuration | None = None) -> PriceList | None:
     """The prices in force: those of the configuration and the installed list; `None` for neither.
 
+    `configuration` is what the one who asks has looked at already; what is in force now if `None`.
     The same object as long as both are, so that what it has looked up serves every client. Raises
     `ConfigError` where the configuration is wrong.
     """
-    file = configured_prices()
+    file = configured_prices(configuration)
     has_list = find_spec("genai_prices") is not None
     return _in_force(file) if has_list or file is not None else None
 

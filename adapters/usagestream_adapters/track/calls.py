@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from usagestream_core.estimates.estimate import TokenCounter
     from usagestream_core.pricing import CostOf
+    from usagestream_core.profiles.configuration import Configuration
     from usagestream_core.record import Api, UsageRecord
     from usagestream_core.records.ledger import Ledger
 
@@ -55,9 +56,10 @@ class Tracker:
         flush_timeout: float | None,
         costs: CostOf | None = None,
         ledger: Ledger | None = None,
+        configuration: Configuration | None = None,
     ) -> None:
         own = None if on_record is None else to_tracked(on_record)
-        telemetry = [to_tracked(sink) for sink in configured_telemetry()]
+        telemetry = [to_tracked(sink) for sink in configured_telemetry(configuration)]
         self.outbox = Outbox(beside(own, telemetry), timeout=flush_timeout, ledger=ledger)
         self._counter = counter
         self._costs = costs

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from usagestream_core.errors import ConfigError
 from usagestream_core.estimates.estimate import CounterChoice, find_counter
 from usagestream_core.pricing import PricerChoice, costs_by, find_pricer
+from usagestream_core.profiles.configuration import Configuration
 from usagestream_core.profiles.ledgers import find_ledger
 from usagestream_core.records.ledger import LedgerChoice
 from usagestream_core.records.outbox import FLUSH_TIMEOUT, is_async
@@ -90,7 +91,8 @@ def track(
         raise TypeError(
             "on_record of a sync client is an ordinary function; async clients await one"
         )
-    costs = costs_by(find_pricer(pricer))
+    configuration = Configuration()
+    costs = costs_by(find_pricer(pricer, configuration))
     replaced = ", ".join(overridden(client))
     if replaced:
         warnings.warn(
@@ -98,8 +100,8 @@ def track(
             "the client given: track it first, and instrument what track() gives.",
             stacklevel=2,
         )
-    counter, kept_in = find_counter(token_counter), find_ledger(ledger)
-    tracker = Tracker(on_record, tags, counter, flush_timeout, costs, kept_in)
+    counter, kept_in = find_counter(token_counter), find_ledger(ledger, configuration)
+    tracker = Tracker(on_record, tags, counter, flush_timeout, costs, kept_in, configuration)
     tracker.hides_usage = hide_usage
     tracked: ClientT = _tracked(client, client.copy, tracker, {}, fast=fast)
     return tracked

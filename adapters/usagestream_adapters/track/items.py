@@ -14,6 +14,7 @@ from usagestream_core.cost import Cost
 from usagestream_core.errors import StreamNotEndedError
 from usagestream_core.json_types import Json
 from usagestream_core.pricing import PricerChoice, costs_by, find_pricer
+from usagestream_core.profiles.configuration import Configuration
 from usagestream_core.profiles.ledgers import find_ledger
 from usagestream_core.record import Outcome, UsageRecord, UsageRequest
 from usagestream_core.records.ledger import LedgerChoice
@@ -102,6 +103,7 @@ class _Items:
         if address:
             provider = provider_of(address, head.request_ids, is_azure=False)
         deployment = deployment_in(address) if provider == "azure" else None
+        configuration = Configuration()
         call = Call(
             provider=provider,
             profile=None,
@@ -110,9 +112,10 @@ class _Items:
             params={name: asked[name] for name in ("n",) if name in asked},
             api="responses" if urlsplit(address).path.endswith("/responses") else "chat",
             tags=joined_tags(tags),
-            costs=costs_by(find_pricer(pricer)),
+            costs=costs_by(find_pricer(pricer, configuration)),
         )
-        self._life = Lifecycle(call, Outbox(on_record, ledger=find_ledger(ledger)))
+        kept_in = find_ledger(ledger, configuration)
+        self._life = Lifecycle(call, Outbox(on_record, ledger=kept_in))
         self._life.ask(self)
         self._life.open(replace(head, usage_request=_usage_request(asked)), ItemDecoder())
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from ..errors import ConfigError, UntrustedProfileError
 from ..masking import shown_address
 from ..records.ledger import Ledger
-from .file import find_file
+from .configuration import Configuration
 from .references import reference
 from .trust import brought_along, is_trusted
 
@@ -33,13 +33,11 @@ _ledgers: dict[tuple[str, Path], Ledger] = {}
 
 
 def find_ledger(
-    choice: LedgerChoice = "auto",
-    environ: Mapping[str, str] = os.environ,
-    *,
-    start: Path | None = None,
+    choice: LedgerChoice = "auto", configuration: Configuration | None = None
 ) -> Ledger | None:
     """Give the ledger that is meant; `None` where none is.
 
+    `configuration` is what the one who asks has looked at already; what is in force now if `None`.
     One of each URL, shared by all clients of the process. It is opened now: raises `ConfigError`
     for a URL that no ledger is made for, for one that cannot be used, and where its package is not
     installed; `UntrustedProfileError` for a file that was found and names a place of its choosing.
@@ -49,7 +47,7 @@ def find_ledger(
     if isinstance(choice, str):
         place = f"ledger={shown_address(choice)!r}"
         if choice == "auto":
-            url, place = configured_ledger_url(environ, start=start)
+            url, place = configured_ledger_url(configuration)
             return None if url is None else _opened(url, place)
         return _opened(choice, place)
     ledger: Any = choice
@@ -61,21 +59,21 @@ def find_ledger(
     return cast("Ledger", ledger)
 
 
-def configured_ledger_url(
-    environ: Mapping[str, str] = os.environ, *, start: Path | None = None
-) -> tuple[str | None, str]:
+def configured_ledger_url(configuration: Configuration | None = None) -> tuple[str | None, str]:
     """Give the URL of the configured ledger, `None` where there is none, and who says so.
 
     `USAGESTREAM_LEDGER`, else `ledger = "..."` in the profile file, where a SQLite file is relative
-    to the folder of that. `none` turns off what the file says. `start` is the folder where the
-    search for the file begins.
+    to the folder of that. `none` turns off what the file says. What is in force now is looked at if
+    `configuration` is `None`.
 
     Raises `ConfigError` for what is no URL, `UntrustedProfileError` as `find_ledger` does.
     """
+    configuration = configuration or Configuration()
+    environ = configuration.environ
     named = environ.get(VARIABLE, "").strip()
     if named:
         return (None if named == _NONE else named), VARIABLE
-    file = find_file(environ, start)
+    file = configuration.file
     if file is None or file.ledger is None:
         return None, ""
     place = file.place("ledger")

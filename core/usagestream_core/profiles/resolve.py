@@ -10,11 +10,12 @@ from pathlib import Path
 
 from ..errors import ConfigError
 from ..profile import Profile
-from .file import ProfileFile, find_file, looked_for, suggestion
+from .configuration import Configuration
+from .file import ProfileFile, looked_for, suggestion
 from .from_file import make_profile
 from .providers import installed_providers, load_adapter_type
 
-__all__ = ["Resolved", "chosen_name", "only_provider", "resolve", "resolve_profile"]
+__all__ = ["Resolved", "chosen_name", "only_provider", "resolve", "resolve_by", "resolve_profile"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +55,14 @@ def resolve(
     start: Path | None = None,
 ) -> Resolved:
     """`resolve_profile`, with where the profile comes from."""
+    return resolve_by(Configuration(environ, start), profile)
+
+
+def resolve_by(configuration: Configuration, profile: Profile | str | None) -> Resolved:
+    """`resolve`, by a configuration that others look at too."""
     if isinstance(profile, Profile):
         return Resolved(profile=profile, origin="code")
-    file = find_file(environ, start)
+    environ, start, file = configuration.environ, configuration.start, configuration.file
     name = profile or environ.get("USAGESTREAM_PROFILE") or chosen_name(file)
     if file is not None and name is not None and name in file.profiles:
         from .trust import require_trust  # not for those who have no file

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from ..errors import ConfigError
-from .file import find_file, suggestion
+from .configuration import Configuration
+from .file import suggestion
 
 if TYPE_CHECKING:
     from ..record import UsageRecord
@@ -23,23 +22,23 @@ _NONE: Final = "none"
 Sink: TypeAlias = "Callable[[UsageRecord], object]"
 
 
-def configured_telemetry(
-    environ: Mapping[str, str] = os.environ, *, start: Path | None = None
-) -> tuple[Sink, ...]:
+def configured_telemetry(configuration: Configuration | None = None) -> tuple[Sink, ...]:
     """Give the sinks that every client is to have: one of each name, shared by all clients.
 
     Their names are in `USAGESTREAM_TELEMETRY`, with commas between them, or else in the profile
     file: `telemetry = "name"`, a list of names, or tables `[telemetry.name]` with their options.
-    `none` turns off what the file says. `start` is the folder where the search for the file begins.
+    `none` turns off what the file says. What is in force now is looked at if `configuration` is
+    `None`.
 
     Raises `ConfigError` for a name that nobody declares, an option that is not taken, and a package
     that is not installed.
     """
-    named = environ.get(VARIABLE)
+    configuration = configuration or Configuration()
+    named = configuration.environ.get(VARIABLE)
     if named:
         names = [name for name in map(str.strip, named.split(",")) if name]
         return tuple(_sink(name, VARIABLE) for name in names if name != _NONE)
-    file = find_file(environ, start)
+    file = configuration.file
     if file is None or file.telemetry is None:
         return ()
     return tuple(
