@@ -24,6 +24,7 @@ _SHORTEST: Final = 8
 
 _DEEPEST: Final = 50
 
+_SCHEME: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*")
 _UNFINISHED: Final = re.compile(r"[^/]*:.*", re.DOTALL)
 """A user's name and the beginning of a password, for all one can tell; or a host and a port."""
 _VALUE: Final = re.compile(r"(?<==)(?<!api-version=)[^&#]+|(?<=#).+|(?:^|(?<=&))[^=&#]+(?=[&#]|$)")
@@ -42,7 +43,9 @@ def shown_address(text: str) -> str:
     An api version is shown, and so is what stands before a path's own `@`, unless it may be a
     password with a slash in it.
     """
-    scheme, mark, rest = text.rpartition("://")
+    scheme, mark, rest = text.partition("://")
+    if not _SCHEME.fullmatch(scheme):  # that mark is in what may be secret
+        scheme, mark, rest = "", "", text
     before, question, query = rest.partition("?")
     if "@" in query and _UNFINISHED.fullmatch(before):
         return f"{scheme}{mark}***@{query.rpartition('@')[2]}"

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from openai import OpenAI
 from tests._support.chat import body, choice, event, frame
@@ -268,6 +268,8 @@ def test_an_address_is_shown_without_what_may_be_secret(address: str, shown: str
     assert shown_address(address) == shown
 
 
+@example(secret="00000://", where="https://me:{}@host.test/v1")
+@example(secret="00000://", where="me:{}@host.test")
 @given(
     secret=st.text("abcXYZ019-._~!$&'()*+,;=:@/?", min_size=8, max_size=20),
     where=st.sampled_from(["https://me:{}@host.test/v1", "me:{}@host.test", "//host.test/v1?k={}"]),
