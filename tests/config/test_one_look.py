@@ -66,5 +66,5 @@ def test_who_says_everything_looks_for_nothing(
 ) -> None:
     """A wrong file elsewhere does not matter then."""
     monkeypatch.setenv("USAGESTREAM_TELEMETRY", "none")
-    Client(OpenAIProfile(api_key="k"), pricer=None).close()
+    Client(OpenAIProfile(api_key="k"), pricer=None, ledger=None).close()
     assert looks == []

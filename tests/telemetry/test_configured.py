@@ -313,7 +313,7 @@ def test_opentelemetry_is_imported_on_use_alone(tmp_path: Path) -> None:
 
 def test_standard_output_by_configuration_alone(capfd: pytest.CaptureFixture[str]) -> None:
     """One variable, for containers whose output is collected."""
-    (sink,) = configured_telemetry({"USAGESTREAM_TELEMETRY": "stdout"})
+    (sink,) = configured_telemetry(Configuration({"USAGESTREAM_TELEMETRY": "stdout"}))
     assert isinstance(sink, StdoutSink)
     sink(make_record())
     assert UsageRecord.model_validate_json(capfd.readouterr().out).provider == "openai"

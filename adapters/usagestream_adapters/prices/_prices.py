@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from usagestream_core.cost import Scope
     from usagestream_core.profiles.configuration import Configuration
     from usagestream_core.record import UsageRecord
 

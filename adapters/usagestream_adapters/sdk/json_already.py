@@ -4,14 +4,13 @@ The SDK goes through every parameter by its type annotations, so as to turn its 
 iterators into JSON. That takes 0.1 ms of CPU a message, wasted on what is JSON already.
 """
 
-# pyright makes dict[Unknown, Unknown] of an Any that was checked to be a dict.
-# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final
+
+from usagestream_core.json_types import Json
 
 __all__ = ["PLACEHOLDER", "json_already"]
 
@@ -36,13 +35,12 @@ class _OtherTypeError(Exception):
     """Something is not JSON as Python has it, or too deep to tell."""
 
 
-def _copied(value: Any, depth: int = 50) -> Any:
+def _copied(value: Json, depth: int = 50) -> Any:
     """Copy what is made of nothing but Python's own types: the caller may go on to change it."""
-    kind = type(value)
-    if kind in _SCALARS:
+    if type(value) in _SCALARS:
         return value
-    if depth and kind is list:
+    if depth and type(value) is list:
         return [_copied(each, depth - 1) for each in value]
-    if depth and kind is dict and all(type(key) is str for key in value):
+    if depth and type(value) is dict and all(type(key) is str for key in value):
         return {key: _copied(each, depth - 1) for key, each in value.items()}
     raise _OtherTypeError

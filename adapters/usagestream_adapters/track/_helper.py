@@ -6,10 +6,6 @@ piece of text and nothing else, what comes of that is known: it is made here. Ev
 the helper's own.
 """
 
-# The helper's classes are read at run time, and differ by version.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import inspect
@@ -17,6 +13,8 @@ import logging
 from collections.abc import Callable, Mapping
 from functools import cache, wraps
 from typing import Any, Final
+
+from usagestream_core.json_types import Json
 
 from ..sdk.objects import bare_object, make_chat_chunk, same_objects
 from ._objects import is_unwrapped
@@ -36,14 +34,13 @@ def spare_text(completions: Any) -> None:
     """Let the `stream()` of this resource be spared, unless something else has replaced it."""
     if "stream" in vars(completions):
         return
-    kind = type(completions)
+    kind: Any = completions.__class__
 
     @wraps(completions.stream)
     def stream(*args: Any, **asked: Any) -> Any:
         found = inspect.getattr_static(kind, "stream")
         manager = found.__get__(completions, kind)(*args, **asked)
-        made: Any = type(manager)
-        sparing = _sparing(made)
+        sparing = _sparing(manager.__class__)
         if sparing is not None:
             manager.__class__ = sparing
         return manager
@@ -106,11 +103,12 @@ def _events() -> _Events | None:
 def spare_state(state: Any, events: _Events | None) -> None:
     """Let the helper's state handle pieces of text in the short way."""
     kept: Mapping[str, Any] = getattr(state, "__dict__", {})
+    kind: type[Any] = state.__class__
     if (
         events is None
         or "handle_chunk" in kept
         or isinstance(kept.get("_response_format"), type)  # so that each piece of text is parsed
-        or not all(is_unwrapped(getattr(type(state), name, "missing")) for name in _METHODS)
+        or not all(is_unwrapped(getattr(kind, name, "missing")) for name in _METHODS)
     ):
         return
     handle: Callable[[Any], Any] = state.handle_chunk
@@ -133,7 +131,7 @@ def spare_state(state: Any, events: _Events | None) -> None:
 
 def _text_of(chunk: Any) -> str | None:
     """The text of a chunk of the only choice that has nothing else; `None` of any other."""
-    choices = chunk.choices
+    choices: Json = chunk.choices
     if type(choices) is not list or len(choices) != 1 or getattr(chunk, "moderation", None):
         return None
     choice = choices[0]
@@ -159,8 +157,8 @@ def _add(snapshot: Any, text: str) -> str | None:
     if not choices or choices[0].finish_reason is not None:
         return None
     message = choices[0].message
-    kind: Any = type(message)
-    values: dict[str, Any] = vars(message)
+    kind: Any = message.__class__
+    values: dict[str, Any] = message.__dict__
     made_anew = len(message.model_fields_set) == len(kind.model_fields) - 1
     if not made_anew or "parsed" in message.model_fields_set or message.model_extra:
         return None

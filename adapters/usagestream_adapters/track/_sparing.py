@@ -5,10 +5,6 @@ body on: what is sent, and what sees the request on its way, are what they were.
 SDK's `create` may want to see the conversation, and gets it: nothing is spared then.
 """
 
-# The SDK's resources differ by version, so that what is common is not typed.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import inspect
@@ -61,10 +57,11 @@ class _SetAside(dict[str, Any]):
 
 def _spare(client: Any, resource: Any, module: str) -> None:
     """Replace methods on this one object, where it is the SDK's and hands on to this client."""
-    post = vars(resource).get("_post")
+    own: dict[str, Any] = resource.__dict__
+    post: Any = own.get("_post")
     if (
         type(resource).__module__ != module
-        or "create" in vars(resource)
+        or "create" in own
         or getattr(post, "__self__", None) is not client
     ):
         return
@@ -92,8 +89,9 @@ def _spare(client: Any, resource: Any, module: str) -> None:
 
 def _without_walk(resource: Any, params: dict[str, Any]) -> tuple[Callable[..., Any], Any]:
     """The `create` of a resource's class as it is now, and what it is to be given."""
-    found = inspect.getattr_static(type(resource), "create")
-    theirs = found.__get__(resource, type(resource))
+    kind: type[Any] = resource.__class__
+    found = inspect.getattr_static(kind, "create")
+    theirs = found.__get__(resource, kind)
     plain = json_already(params) if is_unwrapped(found) else {}
     if not plain:
         return theirs, params
@@ -103,7 +101,7 @@ def _without_walk(resource: Any, params: dict[str, Any]) -> tuple[Callable[..., 
 
 def _whole(asked: dict[str, Any]) -> dict[str, Any]:
     """What `create` hands on, with the conversation in its place."""
-    options = asked.get("options") or {}
+    options: dict[str, Any] = asked.get("options") or {}
     aside = options.get("extra_json")
     if not isinstance(aside, _SetAside):
         return asked

@@ -21,20 +21,22 @@ from ..sdk.bodies import head_of
 from ..sdk.errors import translate
 from ..wire.document import ChatDocument, ResponsesDocument
 from ..wire.responses import ResponsesDecoder
-from ..wire.sse import MAX_EVENT_BYTES, SseDecoder
+from ..wire.sse import MAX_EVENT_BYTES
 from .body import body_of_kind, plain_bytes
 from .events import NULL_USAGE, EventSplitter, without_usage
-from .fed import Frame, FrameFed
+from .fed import Frame, FrameFed, FrameTaker
 from .place import deployment_in, host, provider_of
 from .skim import SkimmingChatDecoder
 
 __all__ = ["Facts", "TrackedCall"]
 
-_DECODERS: Mapping[tuple[str, bool], Callable[[Head], Decoder]] = {
-    ("chat", True): SkimmingChatDecoder,
-    ("chat", False): ChatDocument,
-    ("responses", True): ResponsesDecoder,
-    ("responses", False): ResponsesDocument,
+_STREAMS: Mapping[Api, Callable[[Head], FrameTaker]] = {
+    "chat": SkimmingChatDecoder,
+    "responses": ResponsesDecoder,
+}
+_DOCUMENTS: Mapping[Api, Callable[[Head], Decoder]] = {
+    "chat": ChatDocument,
+    "responses": ResponsesDocument,
 }
 
 
@@ -157,18 +159,23 @@ class TrackedCall:
     def _opened(self, response: Any) -> bool:
         """Begin to read. True if the body has yet to be read."""
         head = head_of(response)
-        decoder = _DECODERS[self._facts.api, self._facts.is_stream](head)
         provider = self._facts.provider(head.request_ids)
         head = replace(head, usage_request=self.usage_request, reopenings=self.reopenings)
-        reader = FrameFed(decoder) if isinstance(decoder, SseDecoder) else decoder
-        self._life.open(head, reader, self._call(provider))
-        if isinstance(decoder, SkimmingChatDecoder):
-            self._skim = decoder.skim
+        self._life.open(head, self._reader(head), self._call(provider))
         if not response.is_stream_consumed:
             self._unpack = partial(plain_bytes, response)
             return True
         self._look_at(response.content)
         return False
+
+    def _reader(self, head: Head) -> Any:
+        """What decodes the answer: of a stream, bytes and what the SDK has decoded."""
+        if not self._facts.is_stream:
+            return _DOCUMENTS[self._facts.api](head)
+        decoder = _STREAMS[self._facts.api](head)
+        if isinstance(decoder, SkimmingChatDecoder):
+            self._skim = decoder.skim
+        return FrameFed(decoder)
 
     def _call(self, provider: str) -> Call:
         return self._facts.call(provider, hides_usage=self.hides_usage)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from usagestream_core.adapter import Head, Report
+from usagestream_core.adapter import Report
 from usagestream_core.chunk import Chunk
 from usagestream_core.errors import StreamFailedError
 from usagestream_core.json_types import is_object
 
-from ..wire.chat import ChatDecoder
+from ..wire.chat import ChatFrames
 from ..wire.sse import failure_in
 
 __all__ = ["ItemDecoder", "error_of"]
@@ -32,23 +32,24 @@ _LANGCHAIN_DETAILS: Final = {
 
 
 class ItemDecoder:
-    """Decodes items as `ChatDecoder` does frames: `usagestream.adapter.Decoder`, but of items.
+    """Decodes items as `ChatDecoder` does frames: `usagestream_core.adapter.Decoder`, but of items.
 
     An item that is nothing known is passed over.
     """
 
     def __init__(self) -> None:
-        self._wire = ChatDecoder(Head(status=200))
+        self._frames = ChatFrames()
 
     def feed(self, data: Any) -> list[Chunk | Report]:
         """Take the next item."""
         out: list[Chunk | Report] = []
         frame = _frame_of(data)
         if frame is not None:
-            self._wire.frame(frame, None, out)
+            self._frames.frame(frame, None, out)
         return out
 
     def close(self) -> list[Chunk | Report]:
+        """There are no more; nothing was held back."""
         return []
 
 

@@ -12,7 +12,8 @@ from typing import Final, Self
 from usagestream_core.adapter import Head, Report
 from usagestream_core.chunk import Chunk
 
-from ..wire.chat import ChatDecoder
+from ..wire.chat import ChatFrames
+from ..wire.sse import SseDecoder
 
 __all__ = ["SkimmingChatDecoder", "Template"]
 
@@ -75,11 +76,13 @@ class Template:
         return event[start:stop] if event[rest:] == end else None
 
 
-class SkimmingChatDecoder(ChatDecoder):
+class SkimmingChatDecoder:
     """Gives the chunks that `ChatDecoder` gives, of which those that were skimmed have no `raw`."""
 
     def __init__(self, head: Head) -> None:
-        super().__init__(head)
+        self._frames = ChatFrames()
+        self._sse = SseDecoder(head, self._frames)
+        self.take = self._sse.take
         self._template: Template | None = None
         self._texts: list[bytes] = []
 
@@ -99,13 +102,14 @@ class SkimmingChatDecoder(ChatDecoder):
 
     def feed(self, data: bytes) -> list[Chunk | Report]:
         """Take the next bytes; give what they complete, and what was skimmed before."""
-        out = [*self._skimmed(), *super().feed(data)]
-        if self._identified and not self._held:
+        out = [*self._skimmed(), *self._sse.feed(data)]
+        if self._frames.is_identified and self._sse.is_between:
             self._template = Template.of(data) or self._template
         return out
 
     def close(self) -> list[Chunk | Report]:
-        return [*self._skimmed(), *super().close()]
+        """The body has ended; give what was held back, and what was skimmed before."""
+        return [*self._skimmed(), *self._sse.close()]
 
     def _skimmed(self) -> list[Chunk]:
         chunks = [Chunk(text.decode("utf-8", "replace")) for text in self._texts]

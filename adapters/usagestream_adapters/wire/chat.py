@@ -12,22 +12,38 @@ from .counts import read_fields
 from .json_types import as_list
 from .sse import MAX_EVENT_BYTES, SseDecoder, failure_in, word
 
-__all__ = ["ChatDecoder", "read_counts"]
+__all__ = ["ChatDecoder", "ChatFrames", "read_counts"]
 
 
 class ChatDecoder(SseDecoder):
-    """Decodes one response; satisfies `usagestream.adapter.Decoder`."""
+    """Decodes the chat completions of one response; satisfies `usagestream_core.adapter.Decoder`.
+
+    `max_event_bytes` bounds what is held in memory while an event is incomplete: a longer one
+    fails the stream.
+    """
+
+    def __init__(self, head: Head, *, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
+        super().__init__(head, ChatFrames(), max_event_bytes=max_event_bytes)
+
+
+class ChatFrames:
+    """Makes chunks of the frames of one response: a `FrameDecoder`."""
 
     _identified = False
     _usage_of_all = False
     """Usage was reported where it belongs: what a choice reports of itself is of no interest."""
 
-    def __init__(self, head: Head, *, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
-        super().__init__(head, max_event_bytes=max_event_bytes)
+    def __init__(self) -> None:
         self._calls: dict[int, list[str]] = {}
         self._usage_of_choices: dict[int, dict[str, int]] = {}
 
+    @property
+    def is_identified(self) -> bool:
+        """Whether the frames have said which answer they are of, and which model's."""
+        return self._identified
+
     def frame(self, frame: dict[str, Any], kind: bytes | None, out: list[Chunk | Report]) -> None:
+        """Decode one frame; `kind` is the type of its event, where that names one."""
         # What nearly every frame is: one choice, some text, and no word on the stream as a whole.
         # The rest of this method makes the same of it, in twice the time.
         try:

@@ -16,7 +16,7 @@ from usagestream_core.json_types import Json, is_object
 from .counts import read_fields
 from .sse import MAX_EVENT_BYTES, SseDecoder, failure_in, word
 
-__all__ = ["ResponsesDecoder", "read_response_counts"]
+__all__ = ["ResponseFrames", "ResponsesDecoder", "read_response_counts"]
 
 _CALLS: Final = {"function_call": "function", "custom_tool_call": "custom"}
 _ARGUMENTS: Final = frozenset(
@@ -29,14 +29,20 @@ _LAST: Final = frozenset({"response.completed", "response.incomplete", "response
 
 
 class ResponsesDecoder(SseDecoder):
-    """Decodes one response; satisfies `usagestream.adapter.Decoder`.
+    """Decodes one response; satisfies `usagestream_core.adapter.Decoder`."""
+
+    def __init__(self, head: Head, *, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
+        super().__init__(head, ResponseFrames(), max_event_bytes=max_event_bytes)
+
+
+class ResponseFrames:
+    """Makes chunks of the events of one response: a `FrameDecoder`.
 
     It has one choice, with index 0. Tool calls are numbered in the order they begin. The finish
     reason is `completed`, or why the answer is incomplete: `max_output_tokens`, `content_filter`.
     """
 
-    def __init__(self, head: Head, *, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
-        super().__init__(head, max_event_bytes=max_event_bytes)
+    def __init__(self) -> None:
         self._calls: dict[Any, int] = {}
         self._sent_something = False
         self._error: StreamFailedError | None = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from jiter import from_json
 
@@ -18,7 +18,7 @@ from usagestream_core.chunk import Chunk
 from usagestream_core.errors import EventTooLargeError, NotAStreamError, StreamFailedError
 from usagestream_core.json_types import Json
 
-__all__ = ["MAX_EVENT_BYTES", "SseDecoder", "compressed", "failure_in", "word"]
+__all__ = ["MAX_EVENT_BYTES", "FrameDecoder", "SseDecoder", "compressed", "failure_in", "word"]
 
 MAX_EVENT_BYTES: Final = 16 * 1024 * 1024
 """Default limit of one event. A second of audio is some 64 KB of base64."""
@@ -40,15 +40,31 @@ def compressed(encoding: str) -> str:
     )
 
 
-class SseDecoder:
-    """Decodes one response; with `frame`, it satisfies `usagestream.adapter.Decoder`.
+class FrameDecoder(Protocol):
+    """What makes chunks and reports of the frames of one wire, whatever they came in."""
 
-    `max_event_bytes` bounds what is held in memory while an event is incomplete: a longer one
-    fails the stream.
+    def frame(self, frame: dict[str, Any], kind: bytes | None, out: list[Chunk | Report]) -> None:
+        """Decode one event's JSON object; `kind` is the event's type, where it names one."""
+        ...
+
+    def document(self, document: dict[str, Any], out: list[Chunk | Report]) -> None:
+        """Decode what came whole although a stream was wanted, as far as it is of use."""
+        ...
+
+
+class SseDecoder:
+    """Decodes one response; satisfies `usagestream_core.adapter.Decoder`.
+
+    `frames` makes chunks of what the events hold. `max_event_bytes` bounds what is held in memory
+    while an event is incomplete: a longer one fails the stream.
     """
 
-    def __init__(self, head: Head, *, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
+    def __init__(
+        self, head: Head, frames: FrameDecoder, *, max_event_bytes: int = MAX_EVENT_BYTES
+    ) -> None:
         self._head = head
+        self._frame = frames.frame
+        self._document = frames.document
         self._max_event_bytes = max_event_bytes
         self._held = bytearray()
         self._after_cr = False
@@ -80,12 +96,17 @@ class SseDecoder:
     def close(self) -> list[Chunk | Report]:
         """The body has ended. A last event without its blank line counts if it can be read."""
         self._at_end = True
-        out = SseDecoder.feed(self, b"\n\n") if self._held else []
+        out = self.feed(b"\n\n") if self._held else []
         foreign = b"\n\n".join(self._foreign)
         # A stream that breaks off within its first word is a cut stream, whatever it would say.
         if foreign and not self._is_sse and not any(f.startswith(foreign) for f in _FIRST_WORDS):
             out += self._not_a_stream(foreign)
         return out
+
+    @property
+    def is_between(self) -> bool:
+        """Whether what comes next is the beginning of an event."""
+        return not self._held
 
     def _prepared(self, data: bytes, out: list[Chunk | Report]) -> bytes:
         """The next bytes with LF for newlines, after those that are held."""
@@ -135,7 +156,7 @@ class SseDecoder:
         except ValueError:
             frame = _unusual(data, out, cut=self._at_end)
         if type(frame) is dict:
-            self.frame(frame, kind, out)
+            self._frame(frame, kind, out)
         elif frame is not None:
             out.append(_unreadable(data))
 
@@ -162,16 +183,8 @@ class SseDecoder:
         """Take an event that was decoded elsewhere, in place of its bytes."""
         self._is_sse = True
         out: list[Chunk | Report] = []
-        self.frame(frame, kind, out)
+        self._frame(frame, kind, out)
         return out
-
-    def frame(self, frame: dict[str, Any], kind: bytes | None, out: list[Chunk | Report]) -> None:
-        """Decode one event's JSON object; `kind` is the event's type, where it names one."""
-        raise NotImplementedError
-
-    def document(self, document: dict[str, Any], out: list[Chunk | Report]) -> None:
-        """Decode what came whole although a stream was wanted, as far as it is of use."""
-        raise NotImplementedError
 
     def _not_a_stream(self, body: bytes) -> Iterator[Chunk | Report]:
         """What a 200 that is no event stream says: the usage or the error in it, if it is JSON."""
@@ -184,7 +197,7 @@ class SseDecoder:
             document = None
         if isinstance(document, dict):
             out: list[Chunk | Report] = []
-            self.document(document, out)
+            self._document(document, out)
             for report in out:
                 assert isinstance(report, Report), "a chunk without choices"
                 if isinstance(report.failure, StreamFailedError):
