@@ -16,9 +16,11 @@ from inspect import isclass, ismodule, isroutine
 from pathlib import Path
 from urllib.parse import unquote
 
+import click
 from docs.drawing import svg
 
 import usagestream
+from usagestream_adapters.cli.command import main
 
 ROOT = Path(__file__).parents[1]
 DOOR = ROOT / "adapters" / "usagestream" / "__init__.py"
@@ -140,10 +142,43 @@ def reference_pages() -> dict[str, str]:
     }
     lines = ["API reference", "=============", ""]
     lines += ["Every name that a program imports from ``usagestream``, with what it promises.", ""]
+    lines += ["The command has :doc:`a page of its own <command>`.", ""]
     for name, links in names_of.items():
         lines += [f":doc:`{name}`", "   " + ", ".join(links), ""]
-    lines += [".. toctree::", "   :hidden:", "", *(f"   {name}" for name in pages), ""]
-    return {**pages, "index": "\n".join(lines)}
+    lines += [
+        ".. toctree::",
+        "   :hidden:",
+        "",
+        *(f"   {name}" for name in pages),
+        "   command",
+        "",
+    ]
+    return {**pages, "command": command_page(), "index": "\n".join(lines)}
+
+
+def command_page() -> str:
+    """Every command with its help, as a terminal of 80 columns shows it."""
+    lines = ["The command", "===========", ""]
+    lines += ["``usagestream`` and ``python -m usagestream`` are the same.", ""]
+    for path, command in _commands(("usagestream",), main):
+        name = " ".join(path)
+        context = click.Context(command, info_name=name, terminal_width=80, **main.context_settings)
+        shown = command.get_help(context)
+        lines += [name, "-" * len(name), "", ".. code-block:: text", ""]
+        lines += [f"   {line}".rstrip() for line in shown.splitlines()] + [""]
+    return "\n".join(lines)
+
+
+def _commands(
+    path: tuple[str, ...], command: click.Command
+) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    yield path, command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            assert below is not None
+            yield from _commands((*path, name), below)
 
 
 def _link(name: str) -> str:

@@ -12,6 +12,7 @@ from docs.drawing import svg
 from docs.site import lay_out, lost_links, parts_of_the_door, sources
 
 import usagestream
+from usagestream_adapters.cli.command import main
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +52,17 @@ def test_the_reference_has_every_name_of_the_door(laid_out: Path) -> None:
     found = re.findall(r"^\.\. auto\w+:: (.+)$", text, re.MULTILINE)
     names = [name.rpartition(".")[2] for name in found]
     assert sorted(names) == sorted(set(usagestream.__all__) - {"__version__"})
+
+
+def test_the_reference_has_every_command(laid_out: Path) -> None:
+    """With its options, those of commands below a command too."""
+    text = (laid_out / "reference" / "command.rst").read_text("utf-8")
+    titles = re.findall(r"^(usagestream.*)\n-+$", text, re.MULTILINE)
+    assert titles[0] == "usagestream"
+    assert {f"usagestream {name}" for name in main.commands} <= set(titles)
+    assert any(title.startswith("usagestream cassettes ") for title in titles)
+    assert "--max-tokens" in text
+    assert text.count("-h, --help") == len(titles)
 
 
 def test_a_diagram_is_drawn_with_its_boxes_and_arrows(laid_out: Path) -> None:
