@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from . import track
 from .aims import PEERS_TOO
 from .chart import draw
 from .contestants import MEASURED, OWN, Field
@@ -51,6 +52,8 @@ def main() -> None:
         results = _results(field, cases)
         if not arguments.quick:
             results["growth"] = {name: measure(field) for name, measure in FIGURES.items()}
+    if not arguments.quick:
+        results["tracked"] = track.measure(arguments.rounds)
     lines = [results["machine"]]
     lines += [f"{name}: {each['versions']}" for name, each in results["contestants"].items()]
     lines += [f"{peer} could not be installed: {why}" for peer, why in field.left_out.items()]
@@ -95,6 +98,9 @@ def _write(out: Path, results: dict[str, Any], text: str) -> None:
     page = out.with_suffix(".md")
     if page.exists():
         page.write_text(insert(page.read_text("utf-8"), results), "utf-8")
+    tracked = page.with_name("track.md")
+    if tracked.exists():
+        tracked.write_text(track.insert(tracked.read_text("utf-8"), results["tracked"]), "utf-8")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,20 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-__all__ = ["PEERS_TOO", "RATIOS", "Aim", "Results", "aims", "cell_of", "ratio", "single"]
+__all__ = [
+    "ASKING",
+    "CLOSER",
+    "PEERS_TOO",
+    "RATIOS",
+    "TRACKED",
+    "Aim",
+    "Results",
+    "aims",
+    "cell_of",
+    "ratio",
+    "single",
+    "tracked_memory",
+]
 
 Results = Mapping[str, Any]
 """What the command writes to `results.json`."""
@@ -22,6 +35,29 @@ RATIOS: Final = {
 }
 """CPU time per chunk against another's: with the SDK for every case, with the HTTP client alone for
 those of one frame in each read."""
+CLOSER: Final = {
+    ("ours_sync", "sdk_sync"): 0.12,
+    ("ours_async", "sdk_async"): 0.13,
+    ("ours_aiohttp", "sdk_async"): 0.05,
+    ("ours_sync", "raw_sync"): 1.55,
+    ("ours_async", "raw_async"): 1.55,
+}
+"""The same for frames as OpenAI sends them, which are shorter than those of Azure."""
+TRACKED: Final = (
+    ("sync", "tracked_sync", "sdk_sync", "openai/2000/1", 0.25),
+    ("sync, eight in each read", "tracked_sync", "sdk_sync", "openai/2000/8", 0.22),
+    ("async", "tracked_async", "sdk_async", "openai/2000/1", 0.25),
+    ("async over aiohttp", "tracked_aiohttp", "sdk_async", "openai/2000/1", 0.15),
+    ("the `stream()` helper", "trackedhelper_sync", "helper_sync", "openai/2000/1", 0.6),
+    ("Responses, text", "trackedresponses_sync", "responses_sync", "responses/2000/1", 0.25),
+)
+"""A tracked client: what is compared, who, against whom, at which case, and the part aimed at."""
+ASKING: Final = (
+    ("sync", "tracked_sync", "sdk_sync", 0.3),
+    ("async", "tracked_async", "sdk_async", 0.3),
+)
+"""A tracked client that asks with a long conversation: the same, without a case."""
+_TRACKED_KB: Final = 8
 _OURS: Final = ("ours_sync", "ours_async", "ours_aiohttp")
 _NOT_PEERS: Final = ("ours", "sdk", "helper", "raw")
 
@@ -51,19 +87,50 @@ def aims(results: Results) -> list[Aim]:
     found = [*_costs(results), *_peers(results)]
     if "growth" in results:
         found += _growth(results["growth"])
+    if "tracked" in results:
+        found += _tracked(results["tracked"])
     return [aim for aim in found if aim.figures]
 
 
 def _costs(results: Results) -> Iterator[Aim]:
-    for (ours, theirs), limit in RATIOS.items():
-        alone = theirs.startswith("raw")
-        cases = single(results) if alone else own(results)
-        yield Aim(
-            f"CPU per chunk: ours, {ours.removeprefix('ours_')} / "
-            f"{'the HTTP client alone' if alone else 'the SDK'}, {theirs.partition('_')[2]}",
-            limit,
-            [ratio(results, ours, theirs, case) for case in cases if cell_of(results, ours, case)],
-        )
+    for limits, more in ((RATIOS, ""), (CLOSER, "; OpenAI's frames")):
+        for (ours, theirs), limit in limits.items():
+            alone = theirs.startswith("raw")
+            cases = single(results) if alone else own(results)
+            if more:
+                cases = [case for case in cases if case.startswith("openai/")]
+            yield Aim(
+                f"CPU per chunk: ours, {ours.removeprefix('ours_')} / "
+                f"{'the HTTP client alone' if alone else 'the SDK'}, "
+                f"{theirs.partition('_')[2]}{more}",
+                limit,
+                [
+                    ratio(results, ours, theirs, case)
+                    for case in cases
+                    if cell_of(results, ours, case)
+                ],
+            )
+
+
+def _tracked(figures: Results) -> Iterator[Aim]:
+    cpu, asking = figures["cpu_us"], figures["asking_ms"]
+    for what, ours, theirs, case, limit in TRACKED:
+        part = cpu[f"{ours} {case}"] / cpu[f"{theirs} {case}"]
+        yield Aim(f"CPU per chunk: a tracked client / a bare one, {what}", limit, [part])
+    for what, ours, theirs, limit in ASKING:
+        said = f"CPU of asking with 100 messages: a tracked client / a bare one, {what}"
+        yield Aim(said, limit, [asking[ours] / asking[theirs]])
+    yield Aim(
+        "KB of a tracked client's open stream beyond a bare one's",
+        _TRACKED_KB,
+        tracked_memory(figures),
+    )
+
+
+def tracked_memory(figures: Results) -> list[float]:
+    """KB that a stream of a tracked client holds beyond that of a bare one, by chunks read."""
+    ours, theirs = (figures["memory"][name] for name in ("tracked_sync", "sdk_sync"))
+    return [(ours[chunks] - theirs[chunks]) / 1024 for chunks in ours]
 
 
 def _peers(results: Results) -> Iterator[Aim]:

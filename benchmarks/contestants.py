@@ -86,9 +86,10 @@ class Field:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for each in (self.server, *self.contestants.values()):
-            each.process.kill()
-            each.process.wait()
+        contestants = [each.process for each in self.contestants.values()]
+        for process in (self.server.process, *contestants):
+            process.kill()
+            process.wait()
 
     def add(self, python: str, names: Iterable[str]) -> None:
         """Start these in an interpreter."""

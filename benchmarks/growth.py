@@ -17,7 +17,7 @@ from pathlib import Path
 
 from .contestants import Field
 
-__all__ = ["FIGURES", "Figures"]
+__all__ = ["FIGURES", "Figures", "cpu", "held", "medians"]
 
 Figures = dict[str, dict[str, float]]
 """Medians, by row and column."""
@@ -35,28 +35,28 @@ def length(field: Field) -> Figures:
     """CPU microseconds per frame of ever longer streams, one frame in each read."""
 
     def each(name: str, frames: str) -> float:
-        return _cpu(field, name, f"openai/{frames}/1") / int(frames)
+        return cpu(field, name, f"openai/{frames}/1") / int(frames)
 
     names = ("raw_sync", "ours_sync", "raw_async", "ours_async", "ours_aiohttp")
-    return _medians(names, ("2000", "20000", "200000"), each, rounds=3)
+    return medians(names, ("2000", "20000", "200000"), each, rounds=3)
 
 
 def streams(field: Field) -> Figures:
     """CPU microseconds per frame of ever more streams at once, each of 200 frames."""
 
     def each(name: str, count: str) -> float:
-        return _cpu(field, name, "openai/200/1", streams=int(count)) / (200 * int(count))
+        return cpu(field, name, "openai/200/1", streams=int(count)) / (200 * int(count))
 
-    return _medians(MANY, ("1", "10", "100", "1000"), each, rounds=5)
+    return medians(MANY, ("1", "10", "100", "1000"), each, rounds=5)
 
 
 def paced(field: Field) -> Figures:
     """CPU microseconds per frame where one comes every 0.6 ms, so that each is waited for."""
 
     def each(name: str, shape: str) -> float:
-        return _cpu(field, name, f"{shape}/1000/1", pause=600) / 1000
+        return cpu(field, name, f"{shape}/1000/1", pause=600) / 1000
 
-    return _medians(PACED, ("openai",), each, rounds=3)
+    return medians(PACED, ("openai",), each, rounds=3)
 
 
 def first(field: Field) -> Figures:
@@ -66,27 +66,32 @@ def first(field: Field) -> Figures:
         answer = field.contestants[name].run(field.server.url(f"{shape}/8/1"))
         return float(answer["first"]) * 1e3
 
-    return _medians(PACED, ("openai",), each, rounds=50)
+    return medians(PACED, ("openai",), each, rounds=50)
 
 
 def asking(field: Field) -> Figures:
     """CPU milliseconds of a stream of one word that ever longer conversations ask for."""
 
     def each(name: str, messages: str) -> float:
-        return _cpu(field, name, "openai/1/1", messages=int(messages)) / 1e3
+        return cpu(field, name, "openai/1/1", messages=int(messages)) / 1e3
 
-    return _medians(PACED, ("1", "10", "100"), each, rounds=30)
+    return medians(PACED, ("1", "10", "100"), each, rounds=30)
 
 
 def memory(field: Field) -> Figures:
     """Bytes of Python's that an open stream holds, by chunks read, as tracemalloc counts them."""
-    held: Figures = {}
-    for name in ("response_sync", "sdk_sync", "ours_sync"):
+    return held(field, ("response_sync", "sdk_sync", "ours_sync"))
+
+
+def held(field: Field, names: Iterable[str]) -> Figures:
+    """The same of these."""
+    found: Figures = {}
+    for name in names:
         program = [sys.executable, str(Path(__file__).with_name("held.py")), name]
         url = field.server.url("openai/2000/1", 600)
         ran = subprocess.run([*program, url], capture_output=True, check=True, text=True)
-        held[name] = json.loads(ran.stdout)
-    return held
+        found[name] = json.loads(ran.stdout)
+    return found
 
 
 def imports(_: Field) -> Figures:
@@ -105,7 +110,7 @@ def imports(_: Field) -> Figures:
             ran = subprocess.run(command, capture_output=True, check=True, env=environment)
             return float(ran.stdout) * 1e3
 
-        return _medians(IMPORTS, ("ms",), each, rounds=15)
+        return medians(IMPORTS, ("ms",), each, rounds=15)
 
 
 FIGURES: dict[str, Callable[[Field], Figures]] = {
@@ -114,15 +119,16 @@ FIGURES: dict[str, Callable[[Field], Figures]] = {
 """What is measured beside the cases, by name."""
 
 
-def _cpu(
+def cpu(
     field: Field, name: str, case: str, *, pause: int = 0, streams: int = 1, messages: int = 1
 ) -> float:
+    """CPU microseconds of one turn."""
     contestant = field.contestants[name]
     answer = contestant.run(field.server.url(case, pause), streams=streams, messages=messages)
     return float(answer["cpu"]) * 1e6
 
 
-def _medians(
+def medians(
     rows: Iterable[str], columns: Iterable[str], each: Callable[[str, str], float], rounds: int
 ) -> Figures:
     """Take turns at every cell, round by round. The first round is not counted."""

@@ -62,6 +62,21 @@ def ours_sync(base_url: str) -> Callable[[], Opened]:
     return opened
 
 
+def tracked_sync(base_url: str) -> Callable[[], Opened]:
+    """`track(OpenAI())`; without a tokenizer, as above."""
+    import openai
+
+    from usagestream import track
+
+    client = track(openai.OpenAI(api_key="k", base_url=base_url), token_counter=None)
+
+    def opened() -> Opened:
+        stream: Any = client.chat.completions.create(**ASK)
+        return iter(stream), stream.close
+
+    return opened
+
+
 def held(opened: Callable[[], Opened], chunks: int) -> float:
     """Open some, read so many chunks of each, and say what one of them holds."""
     gc.collect()
