@@ -43,8 +43,6 @@ from usagestream_core import (
     Rates,
     RecordedError,
     RecoveryError,
-    Report,
-    ReportLine,
     StdoutSink,
     StreamBusyError,
     StreamError,
@@ -85,6 +83,7 @@ if TYPE_CHECKING:
     from usagestream_adapters.telemetry.log import LogSink
     from usagestream_adapters.telemetry.otel import OpenTelemetrySink
     from usagestream_adapters.track import meter, track
+    from usagestream_core.records.report import Report, ReportLine
 
     __version__: str
 
@@ -171,24 +170,26 @@ __all__ = [  # noqa: RUF022 - in the order a reader needs them
 ]
 
 _LATE = {
-    "AzureProfile": "azure",
-    "Emulator": "emulator",
-    "LogSink": "telemetry.log",
-    "OpenAIProfile": "openai",
-    "OpenTelemetrySink": "telemetry.otel",
-    "PriceList": "prices",
-    "Recorder": "replay",
-    "Scenario": "emulator",
-    "SqlLedger": "ledger",
-    "faults": "replay",
-    "scenarios": "emulator",
-    "Replay": "replay",
-    "ReplayProfile": "replay",
-    "ReplayServer": "replay",
-    "meter": "track",
-    "track": "track",
+    "AzureProfile": "adapters.azure",
+    "Emulator": "adapters.emulator",
+    "LogSink": "adapters.telemetry.log",
+    "OpenAIProfile": "adapters.openai",
+    "OpenTelemetrySink": "adapters.telemetry.otel",
+    "PriceList": "adapters.prices",
+    "Recorder": "adapters.replay",
+    "Scenario": "adapters.emulator",
+    "SqlLedger": "adapters.ledger",
+    "faults": "adapters.replay",
+    "scenarios": "adapters.emulator",
+    "Replay": "adapters.replay",
+    "ReplayProfile": "adapters.replay",
+    "ReplayServer": "adapters.replay",
+    "Report": "core.records.report",
+    "ReportLine": "core.records.report",
+    "meter": "adapters.track",
+    "track": "adapters.track",
 }
-"""Where the names live that are imported on first use."""
+"""Where the names live that are imported on first use: after `usagestream_`."""
 
 
 def _at_home(value: object) -> object:
@@ -214,7 +215,7 @@ if not TYPE_CHECKING:  # a checker is to find names that are not there
 
             value: object = version("usagestream")
         elif name in _LATE:
-            value = _at_home(getattr(import_module(f"usagestream_adapters.{_LATE[name]}"), name))
+            value = _at_home(getattr(import_module(f"usagestream_{_LATE[name]}"), name))
         else:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         globals()[name] = value

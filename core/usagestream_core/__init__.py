@@ -33,7 +33,6 @@ from .pricing import Pricer, reprice
 from .profile import Profile
 from .record import Outcome, RecordedError, UsageRecord
 from .records.ledger import Begun, Ledger
-from .records.report import Report, ReportLine
 from .records.shutdown import exit_on_signals
 from .records.sinks import JsonLinesSink, StdoutSink
 from .records.tags import usage_tags
@@ -72,8 +71,6 @@ __all__ = [
     "Rates",
     "RecordedError",
     "RecoveryError",
-    "Report",
-    "ReportLine",
     "StdoutSink",
     "StreamBusyError",
     "StreamError",

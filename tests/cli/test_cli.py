@@ -208,6 +208,7 @@ def test_a_server_prints_its_addresses_and_serves_until_interrupted(command: str
 def test_why_a_stream_has_no_cost(facts: dict[str, Any], says: str) -> None:
     """Nothing was counted, or nothing is known of the price; Azure charges for blocked prompts."""
     now = datetime(2026, 11, 28, tzinfo=UTC)
-    told = {"provider": "openai", "usage": Usage(), "started_at": now, "ended_at": now, **facts}
+    told: dict[str, Any] = {"provider": "openai", "usage": Usage()}
+    told |= {"started_at": now, "ended_at": now, **facts}
     record = UsageRecord(model="m", outcome=Outcome.REJECTED, **told)
     assert summary(record).endswith(f", rejected, 0.00 s, {says}")

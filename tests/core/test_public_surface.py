@@ -96,7 +96,8 @@ def test_importing_the_library_loads_nothing_heavy() -> None:
 
 def test_importing_the_library_does_only_what_a_client_needs() -> None:
     """Whom nothing is asked of is not loaded; no source is parsed in order to describe fields."""
-    late = ["usagestream_core.profiles.listing", "usagestream_core.profiles.trust", "asyncio"]
+    late = ["profiles.listing", "profiles.trust", "records.report"]
+    late = ["asyncio", *(f"usagestream_core.{name}" for name in late)]
     code = (
         "import ast, sys, pydantic\n"
         "ast.parse = None\n"

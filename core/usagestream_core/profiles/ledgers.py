@@ -12,7 +12,6 @@ from ..masking import shown_address
 from ..records.ledger import Ledger
 from .configuration import Configuration
 from .references import reference
-from .trust import brought_along, is_trusted
 
 if TYPE_CHECKING:
     from ..records.ledger import LedgerChoice
@@ -105,6 +104,8 @@ def _require_trust(file: ProfileFile, url: str, place: str) -> None:
 
     Elsewhere it could have any file written to, or records sent to anybody.
     """
+    from .trust import brought_along, is_trusted  # not for those who have no ledger
+
     if file.finding != "found" or is_trusted(file):
         return
     path = Path(url.removeprefix(_SQLITE).partition("?")[0])

@@ -8,8 +8,9 @@ import time
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, runtime_checkable
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
+from .._described import Described
 from ..cost import Scope
 from ..record import Api
 
@@ -24,7 +25,7 @@ PAUSE: Final = 0.001
 """Seconds between two looks, for code that must not block."""
 
 
-class Begun(BaseModel, frozen=True, use_attribute_docstrings=True):
+class Begun(Described, frozen=True):
     """A stream whose request is about to be sent: what its record will say, as far as it is known.
 
     Fields are those of `UsageRecord`. Holds no key, no token and no text of the conversation.
