@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import random
 import sqlite3
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -31,7 +32,7 @@ from usagestream import (
     cost_of,
 )
 from usagestream_adapters.cli import main
-from usagestream_adapters.ledger import Database, LedgerReader, _rollups
+from usagestream_adapters.ledger import Database, LedgerReader, SqlLedger, _rollups
 from usagestream_adapters.ledger import _read as read_module
 
 TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -314,6 +315,48 @@ def test_the_command_reads_ledgers_by_their_url_and_file(file: Path) -> None:
     assert (second.stdout, second.stderr) == (first.stdout, "")
 
 
+def test_the_configured_ledger_is_reported_of(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no source is named: by a variable, or the profile file."""
+    expected = run("report", file, "--json").stdout
+    monkeypatch.setenv("USAGESTREAM_LEDGER", f"sqlite:///{file}")
+    assert run("report", "--json").stdout == expected
+    monkeypatch.delenv("USAGESTREAM_LEDGER")
+    (tmp_path / "usagestream.toml").write_text('ledger = "sqlite:///kept.db"\n', "utf-8")
+    assert run("report", "--json").stdout == expected
+
+
+def test_without_sqlalchemy_it_is_said_how_to_get_it(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files can be reported of without it."""
+    for name in [name for name in sys.modules if name.startswith("usagestream_adapters.ledger")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "sqlalchemy", None)
+    result = run("report", file)
+    assert result.exit_code == 1
+    assert 'pip install "usagestream[ledger]"' in result.stderr
+
+
+def test_what_a_ledger_writes_is_what_is_reported(url: str, reader: LedgerReader) -> None:
+    """By the ledger itself: streams that end, and one of long ago whose cost is another now."""
+    ledger = SqlLedger(url)
+    records = [each for each in made(40) if each.started_at < TODAY - timedelta(days=4)]
+    for each in records:
+        ledger.end(each)
+    assert ledger.flush(30)
+    asked = {"by": ["day", "model"]}
+    assert of_ledger(reader, asked) == of_records(records, asked)
+    dearer = Rates(input=Decimal(900), output=Decimal(900))
+    price = Price(source="new", model="o3", rates=dearer)
+    changed = records[0].model_copy(update={"cost": cost_of(records[0].usage, price)})
+    ledger.replace(changed)
+    assert ledger.flush(30)
+    assert of_ledger(reader, asked) == of_records([changed, *records[1:]], asked)
+    ledger.close()
+
+
 def test_the_command_adds_files_to_ledgers(file: Path, tmp_path: Path) -> None:
     """One report of all sources."""
     lines = tmp_path / "more.jsonl"
@@ -333,18 +376,22 @@ def test_the_command_writes_pages_and_focus_of_a_ledger(file: Path, tmp_path: Pa
     assert focus.stdout.count("\n") > 20
 
 
-def test_the_command_says_what_is_not_in_a_report(file: Path) -> None:
+def test_the_command_says_what_is_not_in_a_report(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Streams without an end, and days that were pruned."""
     database = Database(f"sqlite:///{file}")
     keep(database, made(1, seed=1), state="open")
-    pruned = run("ledger", "prune", f"sqlite:///{file}", "--before", "8d")
+    pruned = run("ledger", "prune", "--ledger", f"sqlite:///{file}", "--before", "8d")
     database.close()
     assert pruned.exit_code == 0, pruned.output
-    assert "of 1 days; what each of them came to is kept." in pruned.stdout
+    assert "of 1 day; what each of them came to is kept." in pruned.stdout
     said = run("report", file, "--by", "hour").stderr
     assert "1 stream has no end yet, and is not in this." in said
     assert "1 day was pruned: they can be reported by day in UTC, and are not in this." in said
-    run("ledger", "prune", f"sqlite:///{file}", "--before", "5d")
+    monkeypatch.setenv("USAGESTREAM_LEDGER", f"sqlite:///{file}")
+    pruned = run("ledger", "prune", "--before", "5d")
+    assert "of 3 days; what" in pruned.stdout
     database = Database(f"sqlite:///{file}")
     keep(database, made(2, seed=2), state="open")
     database.close()
@@ -369,8 +416,8 @@ def test_one_day_is_said_as_one(tmp_path: Path) -> None:
     [
         (["report", "mysql://x/y"], "A ledger is kept in SQLite or PostgreSQL"),
         (["report", "sqlite:///no.db"], "There is no ledger no.db"),
-        (["ledger", "prune", "--before", "90d"], "Name a ledger"),
-        (["ledger", "prune", "sqlite:///no.db", "--before", "x"], "'x' is no time"),
+        (["ledger", "prune", "--before", "90d"], "No ledger is named"),
+        (["ledger", "prune", "--ledger", "sqlite:///no.db", "--before", "x"], "'x' is no time"),
     ],
 )
 def test_wrong_input_says_what_is_right(words: list[str], said: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from usagestream import ConfigError, Outcome, RecordedError, Report, UsageRecord, UsageSource
@@ -233,6 +233,7 @@ def test_quantiles_are_right_within_what_is_said(durations: list[int], share: fl
 
 
 @given(st.randoms(use_true_random=False))
+@settings(max_examples=20)
 def test_the_order_of_records_does_not_matter(order: random.Random) -> None:
     """A report of the same records is the same."""
     made = [

@@ -23,6 +23,13 @@ from usagestream_adapters.report import moment, zone
 from .conftest import NOON, Filer, Recorder
 
 
+@pytest.fixture(autouse=True)
+def _nothing_configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("USAGESTREAM_LEDGER", raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+
+
 def run(*words: str | Path, **more: Any) -> Result:
     """What the command says."""
     return CliRunner().invoke(main, ["report", *map(str, words)], **more)
@@ -259,7 +266,7 @@ def test_a_focus_row_without_tokens_has_no_price_of_one(record: Recorder, filed:
     ("words", "said"),
     [
         (["no.jsonl"], "There is no file no.jsonl."),
-        ([], "Name a file of records"),
+        ([], "No ledger is named, and none is configured"),
         (["-", "--by", "modle"], "knows no 'modle'"),
         (["-", "--since", "7x"], "'7x' is no time. Write a day"),
         (["-", "--since", "999999d"], "is no time"),

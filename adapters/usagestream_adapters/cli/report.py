@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .ledger import reading
 from .lines import table
+from .prune import configured, reading
 from .screen import is_terminal, say, say_json, write
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def report(sources: tuple[str, ...], by: str, **asked: Any) -> None:
     """Say what streams used and cost, what cost most first.
 
     SOURCE is a file of JSON lines, - for standard input, or a ledger: the URL of one, or a file of
-    SQLite. Group by model, response_model,
+    SQLite; where none is named, the configured ledger. Group by model, response_model,
     deployment, provider, profile, endpoint, api, region, service_tier, outcome, source, tag:NAME,
     and month, day or hour of the beginning.
 
@@ -58,7 +58,7 @@ def report(sources: tuple[str, ...], by: str, **asked: Any) -> None:
         raise click.UsageError(f"{names} do not go together.")
     try:
         made = _asked(by, asked)
-        sources = tuple(_sources(sources))
+        sources = sources or (configured(),)
         if asked["focus"]:
             _print_focus(made, sources)
             return
@@ -67,16 +67,6 @@ def report(sources: tuple[str, ...], by: str, **asked: Any) -> None:
         _show(made, asked, page)
     except ConfigError as exc:
         raise click.ClickException(str(exc)) from exc
-
-
-def _sources(named: Sequence[str]) -> Sequence[str]:
-    from usagestream import ConfigError
-
-    if not named:
-        raise ConfigError(
-            "Name a file of records or a ledger, as usage.jsonl or sqlite:///usage.db."
-        )
-    return named
 
 
 def _asked(by: str, asked: dict[str, Any]) -> Report:
