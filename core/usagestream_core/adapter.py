@@ -89,7 +89,10 @@ class ByteStream(Protocol):
     """An open response, decompressed. Iterating it may raise the transport's own exceptions."""
 
     @property
-    def head(self) -> Head: ...
+    def head(self) -> Head:
+        """What was known before the first byte."""
+        ...
+
     def __iter__(self) -> Iterator[bytes]: ...
     def close(self) -> None:
         """Give the connection back or drop it. Safe to call twice, and before the end."""
@@ -100,7 +103,10 @@ class AsyncByteStream(Protocol):
     """`ByteStream` for async code."""
 
     @property
-    def head(self) -> Head: ...
+    def head(self) -> Head:
+        """What was known before the first byte."""
+        ...
+
     def __aiter__(self) -> AsyncIterator[bytes]: ...
     async def close(self) -> None:
         """Give the connection back or drop it, and do so in a task that is being cancelled."""
@@ -204,7 +210,14 @@ class Warmable(Protocol):
 class Decoder(Protocol):
     """Bytes to chunks for one response: no I/O, no clock. Any split of the bytes gives the same."""
 
-    def feed(self, data: bytes) -> Sequence[Chunk | Report]: ...
+    def feed(self, data: bytes) -> Sequence[Chunk | Report]:
+        """Take the next bytes, in any split; give what they complete.
+
+        Raises nothing for what the bytes say: a failure is a `Report`, so that what came before it
+        counts.
+        """
+        ...
+
     def close(self) -> Sequence[Chunk | Report]:
         """The body has ended: give what was still held back."""
         ...

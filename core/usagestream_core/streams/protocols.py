@@ -101,15 +101,37 @@ class AsyncUsageStream(Protocol):
     """`UsageStream` for async code: the same, with `async for`, `async with` and `await`."""
 
     @property
-    def usage(self) -> Usage: ...
+    def usage(self) -> Usage:
+        """What is known now; final once the stream has ended. Never `None`: see `Usage.source`."""
+        ...
+
     @property
-    def so_far(self) -> Usage: ...
+    def so_far(self) -> Usage:
+        """`usage`, with an estimate of what was not reported until now, as for `UsageStream`."""
+        ...
+
     @property
-    def cost(self) -> Cost | None: ...
+    def cost(self) -> Cost | None:
+        """What the stream has cost; until it has ended, an estimate of stopping here.
+
+        `None` where no price is known, or nothing can be counted. See `UsageStream.cost`.
+        """
+        ...
+
     @property
-    def record(self) -> UsageRecord: ...
+    def record(self) -> UsageRecord:
+        """The accounting record. Raises `StreamNotEndedError` until the stream has ended."""
+        ...
+
     def __aiter__(self) -> AsyncIterator[Chunk]: ...
-    async def __anext__(self) -> Chunk: ...
+
+    async def __anext__(self) -> Chunk:
+        """Wait for the next chunk.
+
+        Raises `ProviderError` if the stream cannot be opened, `StreamError` if it ends badly.
+        """
+        ...
+
     async def __aenter__(self) -> Self: ...
     async def __aexit__(
         self,
@@ -117,12 +139,30 @@ class AsyncUsageStream(Protocol):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None: ...
-    async def text(self) -> str: ...
-    async def drain(self, timeout: float | None = None) -> Usage: ...  # noqa: ASYNC109
+    async def text(self) -> str:
+        """Read to the end and return the text of the first choice that had not been read yet."""
+        ...
+
+    async def drain(self, timeout: float | None = None) -> Usage:  # noqa: ASYNC109
+        """Read to the end, drop what comes, and return the usage: the provider's own figure.
+
+        The provider goes on writing, and billing. After `timeout` seconds the stream is closed, and
+        the usage is what is known then: `Usage.source` says whether it is an estimate.
+        """
+        ...
+
     async def recover(
         self,
         *,
         cancel: bool = False,
         timeout: float = 0.0,  # noqa: ASYNC109
-    ) -> UsageRecord: ...
-    async def close(self) -> None: ...
+    ) -> UsageRecord:
+        """Ask the provider for the usage of an answer that it kept, once the stream has ended.
+
+        `record` and `usage` are what it gives from then on; see `UsageRecord.recover`.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Stop here and let the connection go. Does nothing to a stream that has ended."""
+        ...
