@@ -279,13 +279,32 @@ def test_who_may_not_write_reads_streams(tmp_path: Path, monkeypatch: pytest.Mon
     database.close()
 
 
+def test_a_database_that_refuses_is_quoted(
+    database: Database, reader: LedgerReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a sentence, whatever was to be done; daily sums that cannot be made are done without."""
+    keep(database, made(30))
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(read_module, "roll_up", refuse)
+    assert of_ledger(reader, {}) == of_records(made(30), {})
+    with pytest.raises(ConfigError, match=r"The ledger .* says: .*Permission denied"):
+        list(reader.prune(TODAY - timedelta(days=3)))
+    with database.writing() as connection:
+        connection.exec_driver_sql("DROP TABLE usagestream_rolled_days")
+    with pytest.raises(ConfigError, match=r"The ledger .* says: .*usagestream_rolled_days"):
+        of_ledger(reader, {"by": ["hour"]})
+
+
 def test_a_ledger_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     """Nor is something else taken for one."""
     with pytest.raises(ConfigError, match="There is no ledger"):
         LedgerReader(f"sqlite:///{tmp_path / 'no.db'}")
     other = tmp_path / "other.db"
     other.write_bytes(b"SQLite format 3\0" + b"\0" * 200)
-    with pytest.raises(ConfigError, match="cannot be read: "):
+    with pytest.raises(ConfigError, match=r"other\.db says: "):
         LedgerReader(f"sqlite:///{other}")
 
 

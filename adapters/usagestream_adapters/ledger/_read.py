@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC
 from pathlib import Path
@@ -18,7 +19,7 @@ from ._schema import DAY, OPEN, rollups, streams
 from ._sqlalchemy import SQLAlchemyError, listen, sa
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection
@@ -54,14 +55,20 @@ class LedgerReader:
             raise ConfigError(f"There is no ledger {path}.")
         if self._database.is_sqlite:
             listen(self._database.engine, "connect", _with_logarithm)
-        try:
+        with self._asking():
             self._database.open()
-        except SQLAlchemyError as exc:
-            raise ConfigError(f"The ledger {self._database} cannot be read: {_short(exc)}") from exc
 
     def close(self) -> None:
         """Let all connections go."""
         self._database.close()
+
+    @contextmanager
+    def _asking(self) -> Generator[None]:
+        """Say in a sentence what a database says that is away, or refuses."""
+        try:
+            yield
+        except (SQLAlchemyError, OSError) as exc:
+            raise ConfigError(f"The ledger {self._database} says: {_short(exc)}") from exc
 
     def fill(
         self, reports: Sequence[Report], *, progress: Callable[[int], None] | None = None
@@ -69,12 +76,14 @@ class LedgerReader:
         """Add to each report what the ledger has of it. All are of the same streams.
 
         `progress` is told how many days are to be rolled up first, where there are any.
+
+        Raises `ConfigError` where the database is away, or refuses.
         """
         since, until = span(reports[0])
         if any(_may_use_rollups(report) for report in reports):
             self._roll_up(since, until, progress)
         pruned = 0
-        with self._database.reading() as connection:
+        with self._asking(), self._database.reading() as connection:
             rolled = self._usable(connection)
             first = connection.execute(sa.select(sa.func.min(streams.c.begun_at))).scalar()
             for report in reports:
@@ -95,7 +104,7 @@ class LedgerReader:
     def _roll_up(
         self, since: int | None, until: int | None, progress: Callable[[int], None] | None
     ) -> None:
-        with self._database.reading() as connection:
+        with self._asking(), self._database.reading() as connection:
             now = self._database.now(connection)
             days = list(stale_days(connection, now, since, until))
         if progress is not None and days:
@@ -103,7 +112,7 @@ class LedgerReader:
         try:
             for day in days:
                 roll_up(self._database, day)
-        except SQLAlchemyError:
+        except (SQLAlchemyError, OSError):
             return  # who may not write reads the streams themselves
 
     def _usable(self, connection: Connection) -> dict[int, bool]:
@@ -117,7 +126,7 @@ class LedgerReader:
 
     def records(self, report: Report) -> Iterator[UsageRecord]:
         """Give the records that a report is about, the oldest first. Those pruned are gone."""
-        with self._database.reading() as connection:
+        with self._asking(), self._database.reading() as connection:
             tests = conditions(report, streams, connection.dialect.name)
             found = sa.select(streams.c.record).where(
                 streams.c.state != OPEN, *tests, *_between(*span(report))
@@ -130,7 +139,7 @@ class LedgerReader:
     def tags(self) -> list[str]:
         """Names of tags, of the newest streams, and of roll-ups where there are no streams."""
         found: dict[str, None] = {}
-        with self._database.reading() as connection:
+        with self._asking(), self._database.reading() as connection:
             newest = sa.select(streams.c.tags).order_by(streams.c.begun_at.desc()).limit(_SAMPLE)
             kept = sa.select(rollups.c.tags).order_by(rollups.c.day.desc()).limit(_SAMPLE)
             for query in (newest, kept):
@@ -147,11 +156,11 @@ class LedgerReader:
         Raises `ConfigError` for a time that is less than two days ago: those days may still grow.
         """
         end = math.floor(before.timestamp()) * 1_000_000 // DAY
-        with self._database.reading() as connection:
+        with self._asking(), self._database.reading() as connection:
             newest = last_day(self._database.now(connection))
         if end > newest + 1:
             raise ConfigError(f"Days may be pruned once they are over for two: not up to {before}.")
-        with self._database.reading() as connection:
+        with self._asking(), self._database.reading() as connection:
             first = connection.execute(sa.select(sa.func.min(streams.c.begun_at))).scalar()
             rolled = days_of(connection)
         done = gone = 0
@@ -159,9 +168,10 @@ class LedgerReader:
             dirty, pruned = rolled.get(day, (True, False))
             if pruned:
                 continue
-            if dirty:
-                roll_up(self._database, day)
-            gone += prune_day(self._database, day)
+            with self._asking():
+                if dirty:
+                    roll_up(self._database, day)
+                gone += prune_day(self._database, day)
             done += 1
             yield done, gone
 
