@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from .kept import export, import_records, settle, status
 from .prune import prune
 
 __all__ = ["ledger"]
@@ -14,5 +15,5 @@ def ledger() -> None:
     """See to a ledger of streams."""
 
 
-for command in (prune,):
+for command in (status, settle, import_records, export, prune):
     ledger.add_command(command)

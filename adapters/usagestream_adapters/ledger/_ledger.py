@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from usagestream_core.record import UsageRecord
     from usagestream_core.records.ledger import Begun, Writing
 
-__all__ = ["SPOOL_LIMIT", "SqlLedger"]
+__all__ = ["SPOOL_LIMIT", "SqlLedger", "spool_of"]
 
 SPOOL_LIMIT: Final = 256 * 2**20
 """Bytes that may wait in the spool by default: some 200,000 streams."""
@@ -66,7 +66,7 @@ class SqlLedger:
         dead_after: float = DEAD_AFTER,
     ) -> None:
         self._database = Database(url, fsync=fsync)
-        self._spool = Spool(_spool_path(spool, self._database), spool_limit)
+        self._spool = spool_of(self._database, spool, spool_limit)
         self._writer = Writer(
             self._database,
             self._spool,
@@ -140,6 +140,15 @@ class SqlLedger:
         self._database.forked()
         self._spool.forked()
         self._writer.begin_anew()
+
+
+def spool_of(
+    database: Database,
+    given: str | os.PathLike[str] | None = None,
+    limit: int = SPOOL_LIMIT,
+) -> Spool:
+    """What waits for a database, on this machine."""
+    return Spool(_spool_path(given, database), limit)
 
 
 def _spool_path(given: str | os.PathLike[str] | None, database: Database) -> Path:
