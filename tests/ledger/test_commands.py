@@ -127,13 +127,13 @@ def test_without_a_ledger_it_says_how_to_name_one() -> None:
     """Nothing is made."""
     said = run("status")
     assert said.exit_code == 1
-    assert "No ledger is configured: name one, as sqlite:///usage.db" in said.output
+    assert "none is configured: name one, as sqlite:///usage.db" in said.output
 
 
 def test_without_its_package_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """As the library does."""
     monkeypatch.setitem(sys.modules, "usagestream_adapters.ledger", None)
     monkeypatch.delattr("usagestream_adapters.ledger")
-    said = run("status", "sqlite:///usage.db")
+    said = run("status", "--ledger", "sqlite:///usage.db")
     assert said.exit_code == 1
     assert "usagestream_adapters" in said.output

@@ -326,6 +326,25 @@ def test_what_is_too_much_for_memory_is_spooled(
     assert ledger._spool.count == 1
 
 
+def test_what_the_collector_ends_in_the_middle_of_spooling_is_not_waited_for(
+    ledger: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would wait for itself: it is kept in memory, for the thread that writes."""
+    monkeypatch.setattr(_writer, "_MOST_WAITING", 0)
+    write = os.write
+
+    def collecting(file: int, data: bytes) -> int:
+        monkeypatch.setattr(os, "write", write)
+        ledger.end(record_of())
+        return write(file, data)
+
+    monkeypatch.setattr(os, "write", collecting)
+    ledger.end(record_of())
+    assert ledger.flush(10)
+    ledger._writer.hand_in()
+    wait_until(lambda: len(ledger.rows()) == 2)
+
+
 def test_one_that_the_database_does_not_take_keeps_no_other_out(
     ledger: Kept, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -8,10 +8,11 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 
+from .prune import configured
 from .screen import lay_out, say, say_json
 
 if TYPE_CHECKING:
@@ -20,15 +21,11 @@ if TYPE_CHECKING:
 
     from usagestream import UsageRecord
 
-__all__ = ["NO_LEDGER", "export", "import_records", "settle", "status"]
+__all__ = ["export", "import_records", "settle", "status"]
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
-_URL = click.argument("url", required=False)
-
-NO_LEDGER: Final = (
-    "No ledger is configured: name one, as sqlite:///usage.db, or set USAGESTREAM_LEDGER."
-)
+_URL = click.option("--ledger", "url", help="Its URL; the configured one where none is named.")
 
 
 @click.command()
@@ -37,8 +34,7 @@ NO_LEDGER: Final = (
 def status(url: str | None, as_json: bool) -> None:
     """Say how a ledger stands, and what waits for it on this machine; nothing is changed.
 
-    URL is as sqlite:///usage.db; the configured ledger where none is named. Exits with 1 where its
-    database is away.
+    Exits with 1 where its database is away.
     """
     with _room(url) as (room, named):
         found = room.status(named)
@@ -76,7 +72,7 @@ def settle(url: str | None) -> None:
 
 @click.command("import")
 @click.argument("files", nargs=-1, required=True, type=_EXISTING)
-@click.option("--ledger", "url", help="Its URL; the configured one where none is named.")
+@_URL
 def import_records(files: tuple[Path, ...], url: str | None) -> None:
     """Put the records of FILES of JSON lines into a ledger. Those that it has stay as they are."""
     from usagestream import JsonLinesSink
@@ -96,8 +92,7 @@ def import_records(files: tuple[Path, ...], url: str | None) -> None:
 def export(url: str | None, output: Path | None) -> None:
     """Write the records of a ledger as JSON lines, the oldest first.
 
-    Those of streams that are open are left out. URL is as sqlite:///usage.db; the configured ledger
-    where none is named.
+    Those of streams that are open are left out.
     """
     with _room(url) as (room, named):
         lines: Iterator[str] = room.exported(named)
@@ -121,15 +116,11 @@ def export(url: str | None, output: Path | None) -> None:
 def _room(url: str | None) -> Generator[tuple[ModuleType, str]]:
     """The room that does it, and the URL that is meant."""
     from usagestream import ConfigError
-    from usagestream_core.profiles.ledgers import configured_ledger_url
 
     try:
-        named = url or configured_ledger_url()[0]
-        if named is not None:
-            from usagestream_adapters import ledger as room
+        named = url or configured()
+        from usagestream_adapters import ledger as room
 
-            yield room, named
-            return
+        yield room, named
     except (ConfigError, ImportError) as exc:
         raise click.ClickException(str(exc)) from exc
-    raise click.ClickException(NO_LEDGER)

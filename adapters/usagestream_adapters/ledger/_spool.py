@@ -38,10 +38,17 @@ class Spool:
         self.limit = limit
         self._out = path.with_name(f"{path.name}.out")
         self._busy = threading.Lock()
+        self._holder: int | None = None
+
+    @property
+    def is_held_here(self) -> bool:
+        """Whether this very thread is putting something in: the collector may call from there."""
+        return self._holder == threading.get_ident()
 
     def forked(self) -> None:
         """A forked child, where a thread of the parent's may have held the lock for ever."""
         self._busy = threading.Lock()
+        self._holder = None
 
     @property
     def size(self) -> int:
@@ -95,8 +102,13 @@ class Spool:
 
     @contextmanager
     def _alone(self) -> Generator[None]:
-        with self._busy, self._locked(".lock", wait=True):
-            yield
+        with self._busy:
+            self._holder = threading.get_ident()
+            try:
+                with self._locked(".lock", wait=True):
+                    yield
+            finally:
+                self._holder = None
 
     @contextmanager
     def _taking(self) -> Generator[bool]:

@@ -129,7 +129,7 @@ class Writer:
         self._entries: deque[Entry] = deque()
         self._woken: SimpleQueue[None] = SimpleQueue()
         self._changed = threading.Condition()
-        self._starting = threading.Lock()
+        self._starting = threading.RLock()
         self._working = threading.RLock()
         """Held by whoever writes: the thread, or at the end who waits for it in vain."""
         self._thread: threading.Thread | None = None
@@ -190,7 +190,8 @@ class Writer:
             self._to_spool(rest)
 
     def _give(self, entry: Entry) -> None:
-        if self._is_stalled or self._stopping or len(self._entries) >= _MOST_WAITING:
+        spools = self._is_stalled or self._stopping or len(self._entries) >= _MOST_WAITING
+        if spools and not self._spool.is_held_here:
             self._to_spool([entry])
             self._acknowledge([entry])
             self._is_stalled = self._is_stalled and bool(self._entries)
