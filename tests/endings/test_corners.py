@@ -26,6 +26,7 @@ from usagestream import (
 from usagestream_adapters.emulator import Emulator, Scenario
 from usagestream_adapters.sdk.bodies import SdkAsyncByteStream, SdkByteStream
 from usagestream_core.records import shutdown as exits
+from usagestream_core.streams.shells import AsyncStream, SyncStream
 
 from .conftest import QUESTION, openai
 from .test_fault_matrix import TEXT
@@ -456,3 +457,9 @@ def test_closing_what_cannot_be_interrupted_from_another_thread() -> None:
         assert stream.record.outcome is Outcome.CLOSED
         leave.set()
         reader.join(5)
+
+
+@pytest.mark.parametrize("kind", [SyncStream, AsyncStream])
+def test_a_stream_that_was_interrupted_while_it_was_made_is_dropped_quietly(kind: Any) -> None:
+    """Ctrl-C may come before it has anything."""
+    kind.__new__(kind).__del__()

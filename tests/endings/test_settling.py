@@ -202,9 +202,12 @@ def run(way: Callable[..., None], at: int) -> tuple[Striker, list[UsageRecord]]:
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.slow
 @pytest.mark.parametrize("way", STRUCK)
-def test_invariant_6_one_record_wherever_it_is_interrupted(way: Callable[..., None]) -> None:
+def test_invariant_6_one_record_wherever_it_is_interrupted(
+    way: Callable[..., None], record_property: Callable[[str, object], None]
+) -> None:
     """Something is raised at each line of reading, settling, handing over and leaving, in turn."""
     whole, records = run(way, 0)
+    record_property("tried", whole.lines)
     assert len(records) == 1
     assert whole.lines > 20
     wrong: list[str] = []
@@ -243,7 +246,10 @@ class BrokenCounter(TokenCounter):
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.parametrize("way", WAYS)
 def test_invariant_8_a_part_that_cannot_be_made_is_named_and_loses_nothing(
-    way: Callable[..., None], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    way: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    record_property: Callable[[str, object], None],
 ) -> None:
     """Every part of the record in turn, on every ending."""
     plain = Parts.add
@@ -256,6 +262,7 @@ def test_invariant_8_a_part_that_cannot_be_made_is_named_and_loses_nothing(
     monkeypatch.setattr(Parts, "add", note)
     run(way, -1)
     assert len(names) > 8
+    record_property("tried", len(names))
     for part in names:
 
         def add(self: Parts, name: str, *ways: Callable[[], Any], part: str = part) -> None:

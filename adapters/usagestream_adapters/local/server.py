@@ -7,6 +7,7 @@ import socket
 import struct
 import sys
 import threading
+from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Final, cast
@@ -33,7 +34,9 @@ async def break_connection(scope: Scope, gone: asyncio.Future[Message], *, reset
     transport: asyncio.Transport = scope["state"]["transport"]
     if reset:
         linger = struct.pack("ii", 1, 0)  # Closing a socket that does not linger sends an RST.
-        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        connection = transport.get_extra_info("socket")
+        with suppress(OSError):  # it may be closed by now, from the other side
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         transport.abort()
     else:
         transport.close()

@@ -120,7 +120,7 @@ class SyncStream(_Held, UsageStream):
         self._left(exc)
 
     def __del__(self) -> None:
-        if sys.is_finalizing():
+        if sys.is_finalizing() or "_state" not in vars(self):  # interrupted while it was made
             return
         dropped = self._state.dropped()
         self._drop()
@@ -293,7 +293,7 @@ class AsyncStream(_Held, AsyncUsageStream):
         await self._left(exc)
 
     def __del__(self) -> None:
-        if sys.is_finalizing():
+        if sys.is_finalizing() or "_state" not in vars(self):  # interrupted while it was made
             return
         dropped = self._state.dropped()
         if isinstance(self._body, Interruptible):
