@@ -27,7 +27,7 @@ DOOR = ROOT / "adapters" / "usagestream" / "__init__.py"
 BESIDE = ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "LICENSE")
 MENU = {
     "Guide": ("start", "concepts", "configuration", "track", "responses", "endings", "totals"),
-    "Money": ("costs", "estimates", "ledger", "report"),
+    "Money": ("costs", "estimates", "ledger", "budgets", "report"),
     "How to": ("recipes", "web", "azure", "dashboard", "testing", "adapters"),
     "Reference": ("reference/index", "wire", "versions"),
     "About": (

@@ -6,6 +6,7 @@ import re
 import shlex
 import tomllib
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,7 @@ def test_the_picture_shows_what_the_command_prints() -> None:
     expected: list[str] = []
     with Emulator() as server:
         for command, scenario in zip(COMMANDS, SCENARIOS, strict=True):
-            server.script(scenario)
+            server.script(replace(scenario, delay=0))
             arguments = shlex.split(command)[1:]
             result = CliRunner().invoke(main, arguments, env=variables(server))
             expected += [f"$ {command}", *result.output.splitlines()]
