@@ -35,6 +35,15 @@ MENU = {
         *("CHANGELOG", "CONTRIBUTING", "SECURITY"),
     ),
 }
+SEAM = """For adapters
+============
+
+What an adapter of your own does, and is asked to do: see :doc:`/adapters`.
+
+.. automodule:: usagestream_core.adapter
+   :members:
+   :undoc-members:
+"""
 _FENCE = re.compile(r"^(`{3,})[^\n]*\n.*?^\1$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"(?<=\]\()(?!https?:|mailto:|#)([^)\s#]+)(#[^)\s]*)?(?=\))")
 
@@ -145,15 +154,10 @@ def reference_pages() -> dict[str, str]:
     lines += ["The command has :doc:`a page of its own <command>`.", ""]
     for name, links in names_of.items():
         lines += [f":doc:`{name}`", "   " + ", ".join(links), ""]
-    lines += [
-        ".. toctree::",
-        "   :hidden:",
-        "",
-        *(f"   {name}" for name in pages),
-        "   command",
-        "",
-    ]
-    return {**pages, "command": command_page(), "index": "\n".join(lines)}
+    pages |= {"adapters": SEAM, "command": command_page()}
+    lines += ["Adapters of your own stand on :doc:`the seam <adapters>`.", ""]
+    lines += [".. toctree::", "   :hidden:", "", *(f"   {name}" for name in pages), ""]
+    return {**pages, "index": "\n".join(lines)}
 
 
 def command_page() -> str:

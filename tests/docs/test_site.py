@@ -50,6 +50,7 @@ def test_the_reference_has_every_name_of_the_door(laid_out: Path) -> None:
     )
     text = "".join(page.read_text("utf-8") for page in laid_out.glob("reference/*.rst"))
     found = re.findall(r"^\.\. auto\w+:: (.+)$", text, re.MULTILINE)
+    found.remove("usagestream_core.adapter")  # for whoever writes an adapter
     names = [name.rpartition(".")[2] for name in found]
     assert sorted(names) == sorted(set(usagestream.__all__) - {"__version__"})
 
