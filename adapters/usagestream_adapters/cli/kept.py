@@ -28,7 +28,7 @@ _EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 _URL = click.option("--ledger", "url", help="Its URL; the configured one where none is named.")
 
 
-@click.command()
+@click.command(short_help="Say how a ledger stands.")
 @_URL
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead.")
 def status(url: str | None, as_json: bool) -> None:
@@ -58,7 +58,7 @@ def status(url: str | None, as_json: bool) -> None:
     raise SystemExit(0 if found.away is None else 1)
 
 
-@click.command()
+@click.command(short_help="Settle streams of processes that are gone.")
 @_URL
 def settle(url: str | None) -> None:
     """Settle the open streams of processes that are gone, as every process does that opens it.
@@ -70,7 +70,7 @@ def settle(url: str | None) -> None:
     say("1 stream was settled." if len(ids) == 1 else f"{len(ids):,} streams were settled.")
 
 
-@click.command("import")
+@click.command("import", short_help="Put in the records of JSON lines.")
 @click.argument("files", nargs=-1, required=True, type=_EXISTING)
 @_URL
 def import_records(files: tuple[Path, ...], url: str | None) -> None:
@@ -86,7 +86,7 @@ def import_records(files: tuple[Path, ...], url: str | None) -> None:
     say("1 record is in the ledger." if count == 1 else f"{count:,} records are in the ledger.")
 
 
-@click.command()
+@click.command(short_help="Write its records as JSON lines.")
 @_URL
 @click.option("--output", type=_FILE, help="A new file, in place of standard output.")
 def export(url: str | None, output: Path | None) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["configured", "prune", "reading"]
 
 
-@click.command()
+@click.command(short_help="Delete old streams, keep their daily sums.")
 @click.option("--ledger", "url", help="Its URL; the configured one where none is named.")
 @click.option("--before", required=True, help="From when on all is kept: 90d, 2026-08-01.")
 def prune(url: str | None, before: str) -> None:
