@@ -8,14 +8,15 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from typing import Any
+import sys
+from typing import Any, cast
 
 import openai
 import pytest
 from openai.types.chat import ChatCompletionChunk
 from tests._support.sdk_http import client_of, streamed
 
-from usagestream_adapters.track import track
+from usagestream_adapters.track import MeteredItems, meter, track
 
 from .conftest import each, result
 
@@ -124,7 +125,7 @@ def test_the_sdk_makes_what_is_not_as_known(
     with caplog.at_level(logging.DEBUG, logger="usagestream"):
         assert len(chunks(track(client_for(body(KNOWN, KNOWN), kind=Own)))) == 2
     assert len(made) == 2
-    assert "A tracked Own makes its objects as the SDK does" in caplog.text
+    assert "The objects of this Own are made as the SDK does" in caplog.text
     assert len(chunks(track(client_for(body(KNOWN)), fast=False))) == 1
     assert len(made) == 3
 
@@ -156,3 +157,51 @@ def test_strict_validation_is_the_sdks(frame: dict[str, Any]) -> None:
             return str(exc)
 
     assert run(track(client_for(body(frame)))) == run(client_for(body(frame)))
+
+
+def test_a_metered_stream_makes_them_too(asynchronous: bool) -> None:
+    """Those of a stream that was opened before; its client makes its other objects itself."""
+
+    async def run(client: Any, *, metered: bool) -> list[Any]:
+        stream = await result(client.chat.completions.create(**ASK, stream=True))
+        items = await each(meter(stream) if metered else stream)
+        return [told(item) for item in items]
+
+    client = client_for(body(KNOWN, ODD, {**KNOWN, "choices": None}), asynchronous=asynchronous)
+    plain = asyncio.run(run(client, metered=False))
+    assert plain == asyncio.run(run(client, metered=True))
+    assert "_process_response_data" not in vars(client)
+
+
+def test_what_the_sdk_is_spared_in_a_metered_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is asked for the objects that are not as known, and for those of nobody else's stream."""
+    asked: list[Any] = []
+    plain = openai.OpenAI._process_response_data
+
+    def process(self: Any, *, data: Any, cast_to: Any, response: Any) -> Any:
+        asked.append(data)
+        return plain(self, data=data, cast_to=cast_to, response=response)
+
+    process.__module__ = plain.__module__
+    monkeypatch.setattr(openai.OpenAI, "_process_response_data", process)
+    client = client_for(body(KNOWN, {**KNOWN, "_fields_set": []}))
+    stream: Any = client.chat.completions.create(**ASK, stream=True)
+    metered = cast("MeteredItems", meter(stream))
+    with metered:
+        assert stream._client.base_url == client.base_url
+        with pytest.raises(AttributeError):
+            list(metered)
+    assert len(asked) == 1
+
+
+def test_streams_that_are_left_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of a tracked client makes its objects already; and whatever the SDK has not made."""
+    tracked: Any = track(client_for(body(KNOWN)), token_counter=None)
+    stream: Any = tracked.chat.completions.create(**ASK, stream=True)
+    metered = cast("MeteredItems", meter(stream))
+    assert len(list(metered)) == 1
+    assert stream._client is tracked
+    items: list[Any] = [KNOWN]
+    assert list(meter(items)) == items
+    monkeypatch.delitem(sys.modules, "openai")
+    assert list(meter(items)) == items

@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import inspect
 import logging
+import sys
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from ..sdk.objects import make_chat_chunk, make_response_event
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from ..sdk.objects import Make
 
-__all__ = ["is_the_sdks", "is_unwrapped", "make_objects"]
+__all__ = ["is_the_sdks", "is_unwrapped", "make_objects", "make_objects_of"]
 
+_PROCESS = "_process_response_data"
 _ASKED = ("self", "data", "cast_to", "response")
 
 logger = logging.getLogger("usagestream")
@@ -41,17 +43,48 @@ def is_unwrapped(function: Any) -> bool:
 
 def make_objects(client: Any) -> None:
     """Let this client make the objects of its streams itself, unless something else makes them."""
+    process = _process_of(client)
+    if process is not None:
+        setattr(client, _PROCESS, process)
+
+
+def make_objects_of(stream: Any) -> None:
+    """The same of one stream that nobody has read; the client that opened it stays as it is.
+
+    Nothing is done to what is no stream of the SDK's, nor where its client makes them already.
+    """
+    sdk = sys.modules.get("openai")  # which is loaded, where a stream of its is
+    if sdk is None or type(stream) not in (sdk.Stream, sdk.AsyncStream):
+        return
+    client = stream._client  # noqa: SLF001 - what the stream asks
+    process = _process_of(client)
+    if process is not None:
+        stream._client = _Making(client, process)  # noqa: SLF001 - what the stream asks
+
+
+class _Making:
+    """Stands for the client of one stream, and makes the objects of that stream."""
+
+    def __init__(self, client: Any, process: Callable[..., Any]) -> None:
+        self._of = client
+        self._process_response_data = process
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._of, name)
+
+
+def _process_of(client: Any) -> Callable[..., Any] | None:
+    """What makes the objects of a client's streams; `None` where that is left to the SDK."""
     ways = _ways()
     own: type[Any] = client.__class__
-    name = "_process_response_data"
     if (
         not ways
-        or not is_the_sdks(client, name)
-        or tuple(inspect.signature(getattr(own, name)).parameters) != _ASKED
+        or not is_the_sdks(client, _PROCESS)
+        or tuple(inspect.signature(getattr(own, _PROCESS)).parameters) != _ASKED
     ):
-        logger.debug("A tracked %s makes its objects as the SDK does", own.__name__)
-        return
-    plain = client._process_response_data  # noqa: SLF001 - what the SDK's stream asks
+        logger.debug("The objects of this %s are made as the SDK does", own.__name__)
+        return None
+    plain = getattr(client, _PROCESS)
 
     def process(*, data: Any, cast_to: Any, response: Any) -> Any:
         way = ways.get(id(cast_to))
@@ -62,7 +95,7 @@ def make_objects(client: Any) -> None:
                 pass
         return plain(data=data, cast_to=cast_to, response=response)
 
-    client._process_response_data = process  # noqa: SLF001
+    return process
 
 
 def _ways() -> Mapping[int, Make]:

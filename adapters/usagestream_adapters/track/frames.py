@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from pydantic import BaseModel
+
 from usagestream_core.adapter import Report
 from usagestream_core.chunk import Chunk
 from usagestream_core.errors import StreamFailedError
@@ -66,6 +68,8 @@ def _frame_of(item: Any) -> dict[str, Any] | None:
         return item
     if hasattr(item, "usage_metadata"):
         return _frame_of_langchain(item)
+    if isinstance(item, BaseModel):  # the SDK's keep what is of another type than they declare
+        return item.model_dump(exclude_unset=True, warnings=False)
     dump = getattr(item, "model_dump", None)
     frame = dump(exclude_unset=True) if dump is not None else None
     return frame if is_object(frame) else None

@@ -25,6 +25,7 @@ from usagestream_core.streams.meter import Call
 from usagestream_core.usage import Usage
 
 from ..sdk.bodies import head_of
+from ._objects import make_objects_of
 from .body import body_sent
 from .frames import ItemDecoder, error_of
 from .place import deployment_in, host, provider_of
@@ -93,6 +94,7 @@ class _Items:
         ledger: LedgerChoice,
     ) -> None:
         self._stream = stream
+        make_objects_of(stream)
         self._readers = 0
         """Who waits for the next item; more than one where threads or tasks share the stream."""
         response = getattr(stream, "response", None)
