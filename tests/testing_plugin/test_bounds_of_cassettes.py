@@ -30,7 +30,7 @@ from usagestream_adapters.cassettes.limits import CassetteError, TooLargeError, 
 from usagestream_adapters.cassettes.scrub import decompressed
 from usagestream_adapters.cassettes.secrets import Secrets
 from usagestream_adapters.cassettes.show import show
-from usagestream_adapters.cli.cassettes import cassettes
+from usagestream_adapters.cli.command import main
 from usagestream_adapters.replay import Replay
 from usagestream_core.errors import ConfigError
 
@@ -82,7 +82,7 @@ def test_the_check_says_what_it_did_not_look_into(bomb: str, tmp_path: Path) -> 
     suffix, make = BOMBS[bomb]
     file = tmp_path / f"a{suffix}"
     file.write_bytes(make())
-    result = CliRunner().invoke(cassettes, ["check", str(file)])
+    result = CliRunner().invoke(main, ["cassettes", "check", str(file)])
     assert result.exit_code == 1
     assert f"{file}:1: too much to be looked into (" in result.stdout
 
@@ -171,7 +171,7 @@ def test_a_body_that_another_recorder_left_packed_is_looked_into(
         assert finding.kind == (
             f"bytes that may be compressed by {coding}, where no secret is seen"
         )
-        assert CliRunner().invoke(cassettes, ["check", str(file)]).exit_code == 1
+        assert CliRunner().invoke(main, ["cassettes", "check", str(file)]).exit_code == 1
 
 
 def test_a_text_is_a_text_whatever_a_header_says(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-from usagestream_adapters.cli.cassettes import cassettes
+from usagestream_adapters.cli.command import main
 
 CASSETTES = Path(__file__).parents[2] / "cassettes"
 KEY = "sk-proj-Zx81kfLq0934mnbvPoiu"
@@ -20,7 +20,7 @@ KEY = "sk-proj-Zx81kfLq0934mnbvPoiu"
 
 def run(*arguments: str | Path) -> Result:
     """Run the group of commands."""
-    return CliRunner().invoke(cassettes, [str(argument) for argument in arguments])
+    return CliRunner().invoke(main, ["cassettes", *map(str, arguments)])
 
 
 def found(file: Path, text: str | bytes) -> list[tuple[int, str]]:
