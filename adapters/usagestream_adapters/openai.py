@@ -13,7 +13,7 @@ from usagestream_core.adapter import Target
 from usagestream_core.errors import ConfigError
 from usagestream_core.profile import Profile, Secret, check_all, is_unset, revealed
 
-from .sdk.adapter import SdkAdapter
+from .sdk.adapter import SdkAdapter, sendable_headers
 from .sdk.addresses import (
     host_of,
     is_azure,
@@ -24,6 +24,7 @@ from .sdk.addresses import (
 )
 from .sdk.credentials import CallableFetcher, TokenSource, custom_headers, sendable
 from .sdk.pasted import take_apart
+from .sdk.service import Service
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI, OpenAI
@@ -108,13 +109,33 @@ class OpenAIAdapter(SdkAdapter):
 
     def __init__(self, profile: OpenAIProfile, *, http_client: object = None) -> None:
         profile = profile.filled(os.environ)
+        super().__init__(profile, _Account(profile).service(), http_client=http_client)
+
+
+class _Account:
+    """The key and the address of a profile. Raises `ConfigError` for what cannot be used."""
+
+    def __init__(self, profile: OpenAIProfile) -> None:
         self._profile = profile
+        self._who = "azure" if profile.is_at_azure else "openai"
         self._key = ""
+        self._tokens: TokenSource | None = None
         check_all(
             profile.require_complete,
-            partial(super().__init__, profile, http_client=http_client),
+            partial(sendable_headers, profile),
             self._take_key,
             self._take_address,
+        )
+
+    def service(self) -> Service:
+        return Service(
+            name=self._who,
+            client=self._client,
+            async_client=self._async_client,
+            target=self._target,
+            query=self._query,
+            secrets=(self._key,) if self._key else (),
+            tokens=self._tokens,
         )
 
     def _take_key(self) -> None:
@@ -143,18 +164,11 @@ class OpenAIAdapter(SdkAdapter):
         self._query = parts.query
         self._host = host_of(url, "base_url")
 
-    def target(self, model: str) -> Target:
+    def _target(self, model: str) -> Target:
         """Every model is at the one address. On an Azure resource its name is the deployment's."""
         if self._profile.is_at_azure:
             return Target(endpoint=self._host, deployment=model, provider=self._who)
         return Target(endpoint=self._host)
-
-    @property
-    def _who(self) -> str:
-        return "azure" if self._profile.is_at_azure else self.provider
-
-    def _key_secrets(self) -> tuple[str, ...]:
-        return (self._key,) if self._key else ()
 
     def _options(self, token: Any) -> dict[str, Any]:
         return {
@@ -162,16 +176,16 @@ class OpenAIAdapter(SdkAdapter):
             "base_url": self._base_url,
             "organization": self._profile.organization,
             "project": self._profile.project,
-            **self._client_options(),
         }
 
-    def _make_client(self) -> OpenAI:
+    def _client(self, options: dict[str, Any]) -> OpenAI:
         from openai import OpenAI
 
-        return OpenAI(**self._options(None if self._tokens is None else self._tokens.get))
+        token = None if self._tokens is None else self._tokens.get
+        return OpenAI(**self._options(token), **options)
 
-    def _make_async_client(self, **more: Any) -> AsyncOpenAI:
+    def _async_client(self, options: dict[str, Any]) -> AsyncOpenAI:
         from openai import AsyncOpenAI
 
         token = None if self._tokens is None else self._tokens.aget
-        return AsyncOpenAI(**{**self._options(token), **more})
+        return AsyncOpenAI(**self._options(token), **options)

@@ -59,12 +59,12 @@ def test_warm_beforehand() -> None:
 
 def test_warm_beforehand_says_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the SDK's client cannot be made."""
-    from usagestream_adapters.openai import OpenAIAdapter
+    import openai
 
-    def fail(self: Any) -> None:
+    def fail(**options: object) -> None:
         raise ConfigError("cannot be made")
 
-    monkeypatch.setattr(OpenAIAdapter, "_make_client", fail)
+    monkeypatch.setattr(openai, "OpenAI", fail)
     with pytest.raises(ConfigError, match="cannot be made"):
         Client(OpenAIProfile(api_key="k"), warm=True)
 

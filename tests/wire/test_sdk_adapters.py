@@ -22,6 +22,7 @@ from usagestream_adapters.azure._surface import Surface, find_surface
 from usagestream_adapters.openai import OpenAIAdapter, OpenAIProfile
 from usagestream_adapters.sdk.adapter import SdkAdapter
 from usagestream_adapters.sdk.addresses import host_of, split_url
+from usagestream_adapters.sdk.service import Service
 from usagestream_core.adapter import Target
 
 KEY = SecretStr("sk-secret-0123456789")
@@ -299,12 +300,23 @@ def test_what_the_sdk_refuses_to_make_is_a_configuration_error() -> None:
     """Its complaint is the cause."""
     from openai import OpenAIError
 
-    class Impossible(OpenAIAdapter):
-        def _make_client(self) -> Any:
-            raise OpenAIError("conflict")
+    def conflict(options: dict[str, Any]) -> Any:
+        raise OpenAIError("conflict")
 
+    class Impossible(SdkAdapter):
+        provider = "openai"
+
+    service = Service(
+        name="openai",
+        client=conflict,
+        async_client=conflict,
+        target=lambda model: Target(endpoint="nowhere"),
+        secrets=("sk-not-to-be-shown",),
+    )
+    assert "sk-not" not in repr(service)
+    adapter: Any = Impossible(OPENAI, service)
     with pytest.raises(ConfigError, match="openai profile cannot be used: conflict") as caught:
-        Client(Impossible(OPENAI)).stream(**ASK).drain()
+        Client(adapter).stream(**ASK).drain()
     assert isinstance(caught.value.__cause__, OpenAIError)
 
 
@@ -352,13 +364,7 @@ def test_our_own_http_client_is_closed() -> None:
     asyncio.run(twin())
 
 
-def test_the_base_class_says_what_a_subclass_must() -> None:
-    """Nothing of it works by accident."""
-    bare = SdkAdapter(OPENAI)
-    for method in (bare._make_client, bare._make_async_client, bare.secrets):
-        with pytest.raises(NotImplementedError):
-            method()
-    with pytest.raises(NotImplementedError):
-        bare.target("m")
+def test_a_profile_of_no_provider_says_where_it_may_be_written() -> None:
+    """The environment describes none."""
     with pytest.raises(ConfigError, match="in code, or in a profile file"):
         Profile.from_environment({})

@@ -14,8 +14,9 @@ from usagestream_core.adapter import Request, Target
 from usagestream_core.errors import ConfigError
 from usagestream_core.profile import Profile, check_all, is_unset, revealed
 
-from ..sdk.adapter import SdkAdapter
+from ..sdk.adapter import SdkAdapter, sendable_headers
 from ..sdk.credentials import CallableFetcher, Fetcher, TokenSource, sendable
+from ..sdk.service import Service
 from ..sdk.usage_option import RefusedOption
 from ._clouds import cloud_of
 from ._credentials import CredentialFetcher, IdentityFetcher
@@ -43,25 +44,44 @@ class AzureAdapter(SdkAdapter):
 
     def __init__(self, profile: AzureProfile, *, http_client: object = None) -> None:
         profile = profile.filled(os.environ)
+        super().__init__(profile, _Account(profile).service(), http_client=http_client)
+
+
+class _Account:
+    """The credential and the address of a profile. Raises `ConfigError` for what cannot be used."""
+
+    def __init__(self, profile: AzureProfile) -> None:
         self._profile = profile
         self._key = ""
         check_all(
             profile.require_complete,
-            partial(super().__init__, profile, http_client=http_client),
+            partial(sendable_headers, profile),
             self._take_address,
             self._take_key,
         )
         fetcher = _fetcher(profile, self._surface)
-        if fetcher is not None:
-            self._tokens = TokenSource(fetcher, self.provider)
-            if not is_unset(profile.api_key) and not self._surface.is_v1:
-                # Version 2 of the SDK asks a function for a bearer only.
-                self._keys = self._tokens
+        self._tokens = None if fetcher is None else TokenSource(fetcher, "azure")
+
+    def service(self) -> Service:
+        # Version 2 of the SDK asks a function for a bearer only.
+        fetches_key = not is_unset(self._profile.api_key) and not self._surface.is_v1
+        secret = revealed(self._profile.client_secret)
+        return Service(
+            name="azure",
+            client=self._client,
+            async_client=self._async_client,
+            target=self._target,
+            query=self._surface.query,
+            secrets=tuple(each for each in (self._key, secret) if each),
+            tokens=self._tokens,
+            keys=self._tokens if fetches_key else None,
+            known_refusal=self._known_refusal,
+            headers=self._headers,
+        )
 
     def _take_address(self) -> None:
         if self._profile.endpoint:
             self._surface = find_surface(self._profile.endpoint, self._profile.api_version)
-            self._query = self._surface.query
 
     def _take_key(self) -> None:
         profile = self._profile
@@ -72,7 +92,7 @@ class AzureAdapter(SdkAdapter):
                 name = "ad_token (AZURE_OPENAI_AD_TOKEN)"
             self._key = sendable(revealed(secret), name)
 
-    def target(self, model: str) -> Target:
+    def _target(self, model: str) -> Target:
         """Every deployment is at the resource's one address.
 
         Raises `ConfigError` for a model that the profile does not know, where it is to know all, or
@@ -102,10 +122,6 @@ class AzureAdapter(SdkAdapter):
             provisioned=self._profile.provisioned,
         )
 
-    def _key_secrets(self) -> tuple[str, ...]:
-        secret = revealed(self._profile.client_secret)
-        return tuple(each for each in (self._key, secret) if each)
-
     def _known_refusal(self, request: Request) -> RefusedOption | None:
         """WIRE §2.1 and §2.2: old api versions, and On Your Data, which only classic has."""
         surface = self._surface
@@ -118,7 +134,6 @@ class AzureAdapter(SdkAdapter):
         options = {
             "azure_endpoint": self._surface.root,
             "api_version": self._surface.api_version,
-            **self._client_options(),
         }
         if not is_unset(self._profile.api_key):
             return {**options, "api_key": self._key or FETCHED}
@@ -129,7 +144,7 @@ class AzureAdapter(SdkAdapter):
     def _other_options(self, token: Any) -> dict[str, Any]:
         """What the SDK's plain client is given, which sends a key as a bearer (WIRE §3.1)."""
         surface = self._surface
-        options: dict[str, Any] = {"api_key": token or self._key, **self._client_options()}
+        options: dict[str, Any] = {"api_key": token or self._key}
         if surface.is_v1:
             return {**options, "base_url": surface.v1_base_url}
         options["base_url"] = surface.models_base_url
@@ -138,7 +153,7 @@ class AzureAdapter(SdkAdapter):
             options["api_key"] = self._key or FETCHED
         return options
 
-    def _request_headers(self, key: str | None) -> dict[str, Any]:
+    def _headers(self, key: str | None) -> dict[str, Any]:
         """A key that the SDK would send as a bearer, or could not fetch, goes where it belongs."""
         if key is None and (not self._surface.is_models or is_unset(self._profile.api_key)):
             return {}
@@ -150,23 +165,23 @@ class AzureAdapter(SdkAdapter):
     def _is_classic(self) -> bool:
         return not self._surface.is_v1 and not self._surface.is_models
 
-    def _make_client(self) -> OpenAI:
+    def _client(self, options: dict[str, Any]) -> OpenAI:
         from openai import AzureOpenAI, OpenAI
 
         token = None if self._tokens is None else self._tokens.get
         if self._is_classic:
-            options = self._classic_options(token)
+            options = {**self._classic_options(token), **options}
             return _as_told(AzureOpenAI(**options), options)
-        return OpenAI(**self._other_options(token))
+        return OpenAI(**self._other_options(token), **options)
 
-    def _make_async_client(self, **more: Any) -> AsyncOpenAI:
+    def _async_client(self, options: dict[str, Any]) -> AsyncOpenAI:
         from openai import AsyncAzureOpenAI, AsyncOpenAI
 
         token = None if self._tokens is None else self._tokens.aget
         if self._is_classic:
-            options = {**self._classic_options(token), **more}
+            options = {**self._classic_options(token), **options}
             return _as_told(AsyncAzureOpenAI(**options), options)
-        return AsyncOpenAI(**{**self._other_options(token), **more})
+        return AsyncOpenAI(**self._other_options(token), **options)
 
 
 def _as_told(client: ClientT, options: Mapping[str, Any]) -> ClientT:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Self
 
 from pydantic import ConfigDict
 
@@ -14,6 +13,7 @@ from usagestream_core.errors import ConfigError
 from usagestream_core.profile import Profile
 
 from ..sdk.adapter import SdkAdapter
+from ..sdk.service import Service
 from ._replay import Pace, Replay
 from .faults import Fault
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ReplayAdapter", "ReplayProfile"]
 
-_ADDRESS = "https://replay.invalid/v1"
+_ASKED: Final[Mapping[str, Any]] = {"api_key": "replay", "base_url": "https://replay.invalid/v1"}
 
 
 class ReplayProfile(Profile, frozen=True):
@@ -73,27 +73,23 @@ class ReplayAdapter(SdkAdapter):
         if http_client is not None:
             raise ConfigError("A replay profile sends nothing: leave http_client out.")
         profile = profile.filled(os.environ)
-        super().__init__(profile)
-        self._path = profile.path()
-        self._replay = Replay(self._path, pace=profile.pace, faults=profile.faults)
+        path = profile.path()
+        replay = Replay(path, pace=profile.pace, faults=profile.faults)
 
-    def target(self, model: str) -> Target:
-        """Every model is in the cassettes; the endpoint is their path."""
-        return Target(endpoint=self._path)
+        def client(options: dict[str, Any]) -> OpenAI:
+            from openai import OpenAI
 
-    def _key_secrets(self) -> tuple[str, ...]:
-        return ()
+            return OpenAI(**_ASKED, **{**options, "http_client": replay.http_client()})
 
-    @cached_property
-    def _options(self) -> dict[str, Any]:
-        return {"api_key": "replay", "base_url": _ADDRESS, **self._client_options()}
+        def async_client(options: dict[str, Any]) -> AsyncOpenAI:
+            from openai import AsyncOpenAI
 
-    def _make_client(self) -> OpenAI:
-        from openai import OpenAI
+            return AsyncOpenAI(**_ASKED, **{**options, "http_client": replay.async_http_client()})
 
-        return OpenAI(**self._options, http_client=self._replay.http_client())
-
-    def _make_async_client(self, **_: Any) -> AsyncOpenAI:
-        from openai import AsyncOpenAI
-
-        return AsyncOpenAI(**self._options, http_client=self._replay.async_http_client())
+        service = Service(
+            name=self.provider,
+            client=client,
+            async_client=async_client,
+            target=lambda model: Target(endpoint=path),  # every model is in the cassettes
+        )
+        super().__init__(profile, service)

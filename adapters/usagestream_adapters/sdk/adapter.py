@@ -24,36 +24,35 @@ from ..wire.stored import read_stored
 from .addresses import secrets_in_address
 from .attempts import RefusalMemory, RequestAttempts, TokenRetry
 from .bodies import SdkAsyncByteStream, SdkByteStream
-from .credentials import TokenSource, sendable
+from .credentials import sendable
 from .errors import translate
 from .guard import guarded
 from .http_library import explained, proxy_secrets
-from .usage_option import RefusedOption
+from .service import Service
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI, OpenAI
 
-__all__ = ["SdkAdapter"]
+__all__ = ["SdkAdapter", "sendable_headers"]
 
 ClientT = TypeVar("ClientT", bound="OpenAI | AsyncOpenAI")
 
 
 class SdkAdapter:
-    """An adapter over an SDK client. A subclass says which client, and where requests go."""
+    """An adapter over an SDK client. The service says which client, and where requests go."""
 
     provider: ClassVar[str]
     profile_type: ClassVar[type[Profile]]
 
-    def __init__(self, profile: Profile, *, http_client: Any = None) -> None:
+    def __init__(self, profile: Profile, service: Service, *, http_client: Any = None) -> None:
         self._settings = profile
-        self._headers = _sendable_headers(profile)
+        self._service = service
+        self._headers = sendable_headers(profile)
         addresses = (getattr(profile, "base_url", None), getattr(profile, "endpoint", None))
         self._in_address = (
             tuple(secret for url in addresses if url for secret in secrets_in_address(url))
             + proxy_secrets()
         )
-        self._query = ""
-        """What the address has behind a `?`, which goes with each request."""
         self._http_client = http_client
         self._closed = False
         self._loop: Any = None
@@ -61,39 +60,27 @@ class SdkAdapter:
         self._elsewhere: dict[Any, AsyncOpenAI] = {}
         """The async clients of other event loops."""
         self._memory = RefusalMemory()
-        self._tokens: TokenSource | None = None
-        self._keys: TokenSource | None = None
-        """Gives the header `api-key`, where the SDK would not ask a function for it."""
-
-    def _make_client(self) -> OpenAI:
-        raise NotImplementedError
-
-    def _make_async_client(self, **more: Any) -> AsyncOpenAI:
-        raise NotImplementedError
-
-    def _key_secrets(self) -> tuple[str, ...]:
-        """The keys in use."""
-        raise NotImplementedError
 
     def secrets(self) -> tuple[str, ...]:
         """What must not show in an error or a record: now, since tokens are fetched anew."""
-        tokens = () if self._tokens is None else self._tokens.secrets
-        return (*self._key_secrets(), *tokens, *self._headers.values(), *self._in_address)
-
-    def _known_refusal(self, request: Request) -> RefusedOption | None:
-        """What this surface is known to refuse of `stream_options`; `None` where nothing is."""
-        return None
+        service = self._service
+        tokens = () if service.tokens is None else service.tokens.secrets
+        return (*service.secrets, *tokens, *self._headers.values(), *self._in_address)
 
     def target(self, model: str) -> Target:
-        raise NotImplementedError
+        """Say where a request for this model goes, or raise `ConfigError`. Sends nothing."""
+        return self._service.target(model)
 
     @cached_property
     def _client(self) -> OpenAI:
-        return self._made(self._make_client)
+        return self._made(lambda: self._service.client(self._client_options()))
 
     @cached_property
     def _async_client(self) -> AsyncOpenAI:
-        return self._made(lambda: self._make_async_client(**self._async_http()))
+        return self._made(self._new_async_client)
+
+    def _new_async_client(self) -> AsyncOpenAI:
+        return self._service.async_client({**self._client_options(), **self._async_http()})
 
     def _async_http(self) -> dict[str, Any]:
         """The option that makes an async client of the SDK's use another transport."""
@@ -124,7 +111,7 @@ class SdkAdapter:
         # The one private name: the SDK has no other place for an HTTP client that it made itself,
         # and keeps the option to follow redirects to itself.
         inner: Any = client._client  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-        vars(client)["_client"] = guarded(inner, self._query)
+        vars(client)["_client"] = guarded(inner, self._service.query)
         return client
 
     def _client_options(self) -> dict[str, Any]:
@@ -143,14 +130,10 @@ class SdkAdapter:
             request,
             self.target(request.model),
             self._settings.include_usage,
-            known_refusal=self._known_refusal(request),
+            known_refusal=self._service.known_refusal(request),
             memory=self._memory,
-            tokens=self._tokens,
+            tokens=self._service.tokens,
         )
-
-    def _request_headers(self, key: str | None) -> dict[str, Any]:
-        """Headers of this provider's own; the caller's go before. `key` is what `_keys` gave."""
-        return {}
 
     def _check_open(self) -> None:
         """Raise `ClientClosedError` or `ConfigError` where nothing can be sent any more."""
@@ -190,12 +173,12 @@ class SdkAdapter:
     def open(self, request: Request) -> SdkByteStream:
         """Send the request; see `usagestream.adapter.Adapter.open`."""
         self._check_open()
-        opening = self._opening(request)
+        opening, keys = self._opening(request), self._service.keys
         create = _asking(self._client, request)
         while True:
             try:
-                key = None if self._keys is None else self._keys.get()
-                params = opening.params(self._request_headers(key))
+                key = None if keys is None else keys.get()
+                params = opening.params(self._service.headers(key))
                 body = SdkByteStream(create(**params))
             except Exception as exc:  # noqa: BLE001 - sorted out, and raised again, by _refused
                 self._refused(exc, opening)
@@ -206,12 +189,12 @@ class SdkAdapter:
     async def aopen(self, request: Request) -> SdkAsyncByteStream:
         """`open` for async code."""
         await self._enter_loop()
-        opening = self._opening(request)
+        opening, keys = self._opening(request), self._service.keys
         create = _asking(self._async_client, request)
         while True:
             try:
-                key = None if self._keys is None else await self._keys.aget()
-                params = opening.params(self._request_headers(key))
+                key = None if keys is None else await keys.aget()
+                params = opening.params(self._service.headers(key))
                 manager = create(**params)
                 body = SdkAsyncByteStream(manager, await manager.__aenter__())
             except Exception as exc:  # noqa: BLE001 - sorted out, and raised again, by _refused
@@ -224,12 +207,12 @@ class SdkAdapter:
         """Ask for an answer that was kept; see `usagestream.adapter.Retriever`."""
         self._check_open()
         time.sleep(stored.after)
-        renewal = TokenRetry(self._tokens)
+        renewal, keys = TokenRetry(self._service.tokens), self._service.keys
         ask = _retrieving(self._client, stored)
         while True:
             try:
-                key = None if self._keys is None else self._keys.get()
-                response = ask(stored.response_id, extra_headers=self._request_headers(key))
+                key = None if keys is None else keys.get()
+                response = ask(stored.response_id, extra_headers=self._service.headers(key))
                 return read_stored(stored, response.http_response.content)
             except Exception as exc:  # noqa: BLE001 - sorted out, and raised again, by _refused
                 self._refused(exc, renewal)
@@ -240,12 +223,12 @@ class SdkAdapter:
 
         await self._enter_loop()
         await anyio.sleep(stored.after)
-        renewal = TokenRetry(self._tokens)
+        renewal, keys = TokenRetry(self._service.tokens), self._service.keys
         ask = _retrieving(self._async_client, stored)
         while True:
             try:
-                key = None if self._keys is None else await self._keys.aget()
-                response = await ask(stored.response_id, extra_headers=self._request_headers(key))
+                key = None if keys is None else await keys.aget()
+                response = await ask(stored.response_id, extra_headers=self._service.headers(key))
                 return read_stored(stored, response.http_response.content)
             except Exception as exc:  # noqa: BLE001 - sorted out, and raised again, by _refused
                 self._refused(exc, renewal)
@@ -254,7 +237,7 @@ class SdkAdapter:
         """Raise what `exc` means, unless the request is to be sent again."""
         secrets = self.secrets()
         Mask.of(secrets).error(exc)
-        error = translate(exc, self._who, secrets)
+        error = translate(exc, self._service.name, secrets)
         broke = exc.__cause__ if type(exc).__name__ == "APIConnectionError" else exc  # before 3
         if isinstance(broke, RuntimeError) and "loop" in str(broke):
             error = ConfigError(
@@ -267,11 +250,6 @@ class SdkAdapter:
             raise exc
         raise error from exc
 
-    @property
-    def _who(self) -> str:
-        """Who is asked, as errors call it."""
-        return self.provider
-
     def decoder(self, head: Head) -> Decoder:
         """Decode the wire that the request was made in."""
         kind = ResponsesDecoder if head.api == "responses" else ChatDecoder
@@ -279,16 +257,16 @@ class SdkAdapter:
 
     def close(self) -> None:
         """Close the SDK's connections; those of a caller's own HTTP client stay open."""
-        if self._tokens is not None:
-            self._tokens.close()
+        if self._service.tokens is not None:
+            self._service.tokens.close()
         self._closed = self._http_client is None
         if "_client" in self.__dict__ and self._closed:
             self._client.close()
 
     async def aclose(self) -> None:
         """`close` for async code."""
-        if self._tokens is not None:
-            self._tokens.close()
+        if self._service.tokens is not None:
+            self._service.tokens.close()
         self._closed = self._http_client is None
         if "_async_client" in self.__dict__ and self._closed:
             await self._async_client.close()
@@ -299,7 +277,7 @@ def _has_ended(loop: Any) -> bool:
     return loop.is_closed() if hasattr(loop, "is_closed") else True
 
 
-def _sendable_headers(profile: Profile) -> dict[str, str]:
+def sendable_headers(profile: Profile) -> dict[str, str]:
     """The headers of a profile. Raises `ConfigError` for those that cannot be sent."""
     headers = {name: revealed(value) for name, value in profile.headers.items()}
     settings = {name: f"headers[{name!r}]" for name in headers}
