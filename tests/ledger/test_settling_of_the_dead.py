@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, func, select, update
 from tests._support.records import begun, record_of
+from tests._support.streaming import fork
 
 from usagestream import UsageRecord
 from usagestream_adapters.ledger import _settle, _writer
@@ -60,16 +61,15 @@ def test_a_stream_of_a_killed_process_is_settled_as_unknown(opener: Opener) -> N
     started_at = datetime.now(UTC) - timedelta(days=3)
     ended, left = begun(), begun(tags={"team": "search"}, started_at=started_at)
     ledger = opener()
-    pid = os.fork()
-    if pid == 0:  # pragma: no cover - in another process
-        try:
-            for each in (ended, left):
-                assert ledger.begin(each).wait(10)
-            ledger.end(record_of(ended))
-            assert ledger.flush(10)
-            os._exit(9)
-        finally:
-            os._exit(1)
+
+    def die() -> None:  # pragma: no cover - in another process
+        for each in (ended, left):
+            assert ledger.begin(each).wait(10)
+        ledger.end(record_of(ended))
+        assert ledger.flush(10)
+        os._exit(9)
+
+    pid = fork(die)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 9
     assert ledger.rows()[left.id]["state"] == "open"
     rows = opener().rows()
@@ -257,17 +257,15 @@ def test_a_forked_child_is_a_process_of_its_own(opener: Opener) -> None:
     ours = opener()
     first, second, third = begun(), begun(), begun()
     assert ours.begin(first).wait(10)
+
+    def write() -> None:  # pragma: no cover - in another process
+        assert ours.begin(second).wait(10)
+        ours.end(record_of(second))
+        assert ours.flush(10)
+        ours._writer._spool.append([])
+
     with ours._writer._spool._busy:
-        pid = os.fork()
-        if pid == 0:  # pragma: no cover - in another process
-            try:
-                assert ours.begin(second).wait(10)
-                ours.end(record_of(second))
-                assert ours.flush(10)
-                ours._writer._spool.append([])
-                os._exit(0)
-            finally:
-                os._exit(1)
+        pid = fork(write)
     assert os.waitpid(pid, 0)[1] == 0
     assert ours.begin(third).wait(10)
     ours.end(record_of(first))

@@ -39,6 +39,7 @@ from usagestream import (
     meter,
     track,
 )
+from usagestream_core.records import shutdown
 from usagestream_core.records.ledger import Writing, apause
 from usagestream_core.records.outbox import Outbox
 from usagestream_core.streams.meter import Meter
@@ -466,3 +467,25 @@ def test_closing_waits_for_a_ledger_so_long_and_no_longer(
         with Client(FakeAdapter(), ledger=Never(), flush_timeout=0.01):
             pass
     assert "did not keep all that it was given within 0.01 s" in caplog.text
+
+
+def test_a_ledger_is_left_after_all_that_is_written_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the end of the interpreter; a forked child leaves its parent's to the parent."""
+    left: list[str] = []
+
+    class Box:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def leave_at_exit(self) -> None:
+            left.append(self.name)
+
+        def leave_to_parent(self) -> None:
+            left.append(f"{self.name} to its parent")
+
+    monkeypatch.setattr(shutdown, "streams", shutdown.Register())
+    monkeypatch.setattr(shutdown, "outboxes", {1: Box("outbox")})
+    monkeypatch.setattr(shutdown, "last", [Box("ledger")])
+    shutdown._at_exit()
+    shutdown._forget()
+    assert left == ["outbox", "ledger", "outbox to its parent", "ledger to its parent"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -21,6 +22,7 @@ import psycopg
 import pytest
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import DataError, OperationalError
+from tests._support.databases import postgres_server, postgres_url
 from tests._support.records import begun, price_of, record_of
 
 from usagestream import RecordedError, Usage, UsageRecord
@@ -561,3 +563,41 @@ def test_the_file_is_its_owners_alone(tmp_path: Path) -> None:
         ledger.end(record_of())
         assert ledger.flush(10)
         assert path.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.slow
+@pytest.mark.exhaustive
+def test_a_server_that_is_stopped_and_started_loses_nothing(tmp_path: Path) -> None:
+    """In the middle of the load; with ends that nobody could write meanwhile."""
+    folder = Path(tempfile.mkdtemp(prefix="usagestream-pg-"))
+    server = postgres_server(folder)
+    began: list[str] = []
+    stop = threading.Event()
+    url = postgres_url(server)
+    with Kept(url, spool=tmp_path / "spool.jsonl", patience=5, beat_every=0.05) as ledger:
+
+        def load() -> None:
+            while not stop.wait(0.002):
+                beginning = begun()
+                assert ledger.begin(beginning).wait(30)
+                began.append(beginning.id)
+                ledger.end(record_of(beginning))
+
+        threads = [threading.Thread(target=load) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        wait_until(lambda: len(began) > 20)
+        server.stop()
+        wait_until(lambda: ledger.away)
+        before = len(began)
+        wait_until(lambda: len(began) > before + 100)
+        server.start()
+        wait_until(lambda: not ledger.away)
+        stop.set()
+        for thread in threads:
+            thread.join()
+        assert ledger.flush(10)
+        wait_until(lambda: ledger._spool.size == 0)
+        assert ledger.rows().keys() == set(began)
+        assert {row["state"] for row in ledger.rows().values()} == {"ended"}
+        assert ledger.lost == 0
