@@ -24,6 +24,8 @@ for needed in (
     "hypothesis",
     http.__name__.replace("httpx", "httpcore"),
     "openai.resources.audio",
+    "openai.resources.audio.speech",
+    "openai.resources.audio.transcriptions",
     "openai.resources.chat.completions",
     "pytest_recording._vcr",
     "usagestream_adapters.azure",
