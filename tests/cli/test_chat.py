@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from usagestream import Emulator, JsonLinesSink, Scenario
+from usagestream import Emulator, JsonLinesSink, Report, Scenario
 from usagestream_adapters.cli import chat as chat_module
-from usagestream_adapters.cli.command import main
+from usagestream_adapters.cli.command import DEMO_QUESTION, main
+from usagestream_adapters.ledger import LedgerReader
 
 pytestmark = pytest.mark.usefixtures("openai_environment")
 
@@ -146,3 +147,19 @@ def test_a_question_that_failed_is_no_part_of_the_conversation(
     assert "Error: " in result.stderr
     assert server.requests[1].body["messages"] == [{"role": "user", "content": "Second"}]
     assert result.exit_code == 0
+
+
+def test_a_record_can_be_kept_in_a_ledger(
+    server: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is named by its URL."""
+    monkeypatch.setenv("USAGESTREAM_LEDGER_SPOOL", str(tmp_path / "spool"))
+    kept = CliRunner().invoke(main, ["chat", DEMO_QUESTION, "--save", "sqlite:///usage.db"])
+    assert kept.exit_code == 0
+    reader = LedgerReader("sqlite:///usage.db")
+    (record,) = reader.records(Report(["model"]))
+    reader.close()
+    assert record.usage.input_tokens == 18
+    wrong = CliRunner().invoke(main, ["chat", DEMO_QUESTION, "--save", "mysql://nosuch"])
+    assert wrong.exit_code == 2
+    assert "sqlite:///usage.db" in wrong.stderr

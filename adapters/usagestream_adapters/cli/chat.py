@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -32,8 +31,8 @@ DEFAULT_MODEL: Final = "gpt-4o-mini"
 @click.option("--tag", "tags", multiple=True, metavar="K=V", help="Put on the record; repeatable.")
 @click.option(
     "--save",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Append each record to this file, as a line of JSON.",
+    metavar="FILE|LEDGER",
+    help="Append each record to this file, as a line of JSON; or keep it in this ledger.",
 )
 @click.option("--continue", "go_on", is_flag=True, help="Go on asking after the answer.")
 @click.option("--json", "as_json", is_flag=True, help="Print the record instead of the answer.")
@@ -45,7 +44,7 @@ def chat(
     system: str | None,
     max_tokens: int | None,
     tags: tuple[str, ...],
-    save: Path | None,
+    save: str | None,
     go_on: bool,
     as_json: bool,
 ) -> None:
@@ -102,11 +101,15 @@ def _pairs(tags: tuple[str, ...]) -> dict[str, str]:
     return {name: value for name, _, value in pairs}
 
 
-def _client(name: str | None, save: Path | None) -> Client:
+def _client(name: str | None, save: str | None) -> Client:
     from usagestream import Client, ConfigError, JsonLinesSink
 
     try:
-        return Client(name, on_record=None if save is None else JsonLinesSink(save))
+        if save is None:
+            return Client(name)
+        if "://" in save:
+            return Client(name, ledger=save)
+        return Client(name, on_record=JsonLinesSink(save))
     except ConfigError as exc:
         raise click.UsageError(f"{exc}\nTo see it work without any: usagestream demo") from exc
     except OSError as exc:

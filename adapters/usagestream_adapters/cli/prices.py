@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from .screen import say, say_json
+from .sources import records_of, say_no_records
 
 if TYPE_CHECKING:
     from usagestream import Cost, LongContext, Price, PriceList, Rates, UsageRecord
 
-__all__ = ["price_list", "prices", "say_no_records"]
+__all__ = ["price_list", "prices"]
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _COUNT = click.IntRange(min=0)
@@ -38,10 +39,14 @@ _DAY = click.DateTime(["%Y-%m-%d"])
 @click.option("--output", "output_tokens", type=_COUNT, help="Tokens written, reasoning included.")
 @click.option("--audio-out", type=_COUNT, help="Of those, audio.")
 @click.option("--prices", "file", type=_FILE, help="A price file, in place of the configured one.")
-@click.option("--check", type=_FILE, help="Name the models in a file of records without a price.")
+@click.option(
+    "--check",
+    metavar="SOURCE",
+    help="Name the models in a file or a ledger without a price.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead.")
 def prices(
-    model: str | None, file: Path | None, check: Path | None, as_json: bool, **asked: Any
+    model: str | None, file: Path | None, check: str | None, as_json: bool, **asked: Any
 ) -> None:
     """Say what MODEL costs, by which list or file, and what so many tokens of it would cost.
 
@@ -58,7 +63,7 @@ def prices(
         _show(known, model, asked, as_json)
 
 
-def _check_options(model: str | None, check: Path | None, asked: dict[str, Any]) -> None:
+def _check_options(model: str | None, check: str | None, asked: dict[str, Any]) -> None:
     if model is not None and check is not None:
         raise click.UsageError("Give MODEL or --check, not both.")
     for whole, parts in _PARTS.items():
@@ -86,15 +91,6 @@ def price_list(file: Path | None) -> PriceList:
         return (PriceList(file) if file is not None else installed_pricer()) or PriceList()
     except ConfigError as exc:
         raise click.ClickException(str(exc)) from exc
-
-
-def say_no_records(path: Path) -> None:
-    """Say what a file should hold, unless it holds nothing."""
-    if path.stat().st_size:
-        raise click.ClickException(
-            f"There is no record in {path}: it takes lines of JSON, as JsonLinesSink and "
-            "`usagestream chat --save` write them."
-        )
 
 
 def _record(model: str, asked: dict[str, Any]) -> UsageRecord:
@@ -202,17 +198,15 @@ def _list_all(known: PriceList, asked: dict[str, Any], as_json: bool) -> None:
 _MAIN = ("input", "cache_read", "output")
 
 
-def _check(known: PriceList, path: Path, as_json: bool) -> None:
-    from usagestream import JsonLinesSink
-
+def _check(known: PriceList, source: str, as_json: bool) -> None:
     unpriced: Counter[tuple[str, str]] = Counter()
     count = 0
-    for record in JsonLinesSink.read(path):
+    for record in records_of(source):
         count += 1
         if known.find(record) is None:
             unpriced[record.provider, record.response_model or record.model] += 1
     if not count:
-        say_no_records(path)
+        say_no_records(source)
     if as_json:
         rows = [
             {"provider": provider, "model": model, "records": number}

@@ -13,6 +13,7 @@ import click
 from .lines import table
 from .prune import configured, reading
 from .screen import is_terminal, say, say_json, write
+from .sources import is_ledger, ledger_url
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
@@ -93,7 +94,7 @@ def _asked(by: str, asked: dict[str, Any]) -> Report:
 
 def _fill(made: Report, sources: Sequence[str], page: Page | None) -> None:
     for source in sources:
-        if _is_ledger(source):
+        if is_ledger(source):
             _fill_from_ledger(made, source, page)
             continue
         records = _file(source)
@@ -105,7 +106,7 @@ def _fill(made: Report, sources: Sequence[str], page: Page | None) -> None:
 
 
 def _fill_from_ledger(made: Report, url: str, page: Page | None) -> None:
-    with reading(_url(url)) as reader:
+    with reading(ledger_url(url)) as reader:
         if page is not None:
             for tag in reader.tags():
                 page.add_tag(f"tag:{tag}")
@@ -123,26 +124,10 @@ def _say_days(days: int) -> None:
     say(f"Adding up {many} for this report and those to come...", err=True)
 
 
-def _is_ledger(source: str) -> bool:
-    return "://" in source or _is_sqlite(source)
-
-
-def _is_sqlite(source: str) -> bool:
-    try:
-        with Path(source).open("rb") as file:
-            return file.read(16) == b"SQLite format 3\0"
-    except OSError:
-        return False
-
-
-def _url(source: str) -> str:
-    return source if "://" in source else f"sqlite:///{Path(source).absolute()}"
-
-
 def _records(made: Report, sources: Sequence[str]) -> Iterator[UsageRecord]:
     for source in sources:
-        if _is_ledger(source):
-            with reading(_url(source)) as reader:
+        if is_ledger(source):
+            with reading(ledger_url(source)) as reader:
                 yield from reader.records(made)
         else:
             records = _file(source)
