@@ -8,6 +8,7 @@ import pytest
 from tests._support.chat import choice, decode, event, frame, raw_items
 
 from usagestream import Chunk, StreamFailedError
+from usagestream_adapters.wire.chat import ChatFrames
 from usagestream_core.adapter import Report
 
 FIRST = frame(choice(role="assistant", content=""))
@@ -157,3 +158,71 @@ def test_reasoning_by_the_first_name_that_says_it(delta: dict[str, Any], reasoni
     (chunk,) = after_the_first(frame(choice(**delta)))
     assert isinstance(chunk, Chunk)
     assert chunk.reasoning == reasoning
+
+
+# --- what is not nothing but text
+
+
+def test_whether_who_answers_is_known() -> None:
+    """Once a frame has said both the id and the model."""
+    frames = ChatFrames()
+    assert frames.is_identified is False
+    frames.frame(FIRST, None, [])
+    assert frames.is_identified is True
+
+
+@pytest.mark.parametrize("more", [{}, {"role": "assistant"}])
+def test_text_with_a_call_of_a_tool(more: dict[str, Any]) -> None:
+    """Neither is lost."""
+    call = {"index": 0, "id": "c", "type": "function", "function": {"name": "f", "arguments": ""}}
+    (chunk,) = after_the_first(frame(choice(content="Hi", tool_calls=[call], **more)))
+    assert isinstance(chunk, Chunk)
+    assert (chunk.text, [each.name for each in chunk.tool_calls]) == ("Hi", ["f"])
+
+
+def places(*deltas: list[dict[str, Any]]) -> list[list[int]]:
+    """Which calls the pieces in these deltas belong to."""
+    frames = (frame(choice(tool_calls=calls)) for calls in deltas)
+    chunks = (item for item in after_the_first(*frames) if isinstance(item, Chunk))
+    return [[call.index for call in chunk.tool_calls] for chunk in chunks]
+
+
+def test_pieces_of_calls_without_an_index() -> None:
+    """A new id is a new call; a lone piece without an id goes on with the last one."""
+    one, two, more = {"id": "one"}, {"id": "two"}, {"function": {"arguments": "x"}}
+    assert places([more], [more]) == [[0], [0]]
+    assert places([one], [more], [two], [more], [one]) == [[0], [0], [1], [1], [0]]
+    assert places([one, two], [more, more], [more]) == [[0, 1], [0, 1], [1]]
+    assert places([one], [two], [{"id": "three"}], [more]) == [[0], [1], [2], [2]]
+
+
+def test_a_usage_of_the_whole_is_believed_before_one_of_a_choice() -> None:
+    """Whatever a choice says afterwards."""
+    whole = frame(choice(content="Hi"), usage=usage(9, 9, 18))
+    late = frame({**choice(finish="stop"), "usage": usage(3, 1, 4)})
+    assert decode([event(whole), event(late)]).counts["total_tokens"] == 18
+    zeros = frame(choice(content="Hi"), usage=usage(0, 0, 0))
+    assert decode([event(zeros), event(late)]).counts["total_tokens"] == 4
+
+
+def test_an_odd_count_of_the_whole_is_said() -> None:
+    """And a usage in good order is not."""
+    _, odd = after_the_first(frame(choice(content="Hi"), usage={"prompt_tokens": "3"}))
+    _, plain = after_the_first(frame(choice(content="Hi"), usage=usage(3, 1, 4)))
+    assert isinstance(odd, Report)
+    assert isinstance(plain, Report)
+    assert (odd.anomaly, plain.anomaly) == ("input_tokens was sent as '3'", None)
+
+
+def test_totals_of_choices_that_say_no_more() -> None:
+    """The prompt is counted once."""
+    assert counts_of(usage(3, 1, 4), usage(3, 5, 8))["total_tokens"] == 9
+
+
+def test_a_usage_beside_the_frames_own() -> None:
+    """Where there is no other (WIRE §5)."""
+    counts = decode([event(frame(choice(content="Hi"), x_groq={"usage": usage(3, 1, 4)}))]).counts
+    assert counts["total_tokens"] == 4
+    own = frame(choice(content="Hi"), usage=usage(9, 9, 18), x_groq={"usage": usage(3, 1, 4)})
+    assert decode([event(own)]).counts["total_tokens"] == 18
+    assert decode([event(frame(choice(content="Hi"), x_groq="odd"))]).counts == {}
