@@ -68,6 +68,13 @@ class Wire:
         asyncio.run(way(client, asked))
         return self.sent[-1]
 
+    def tried(self, client: Any, way: Way, asked: dict[str, Any]) -> bytes | str:
+        """The same, or what is raised: an early SDK's helper takes strict tools alone."""
+        try:
+            return self.send(client, way, asked)
+        except ValueError as exc:
+            return repr(exc)
+
 
 @pytest.fixture
 def wire(asynchronous: bool) -> Wire:
@@ -125,7 +132,7 @@ def test_the_same_is_sent_for_a_completion(
     bare = wire.client()
     tracked = track(bare, token_counter=None)
     sent = [
-        wire.send(client, way, {"model": "gpt-4o", **make()})
+        wire.tried(client, way, {"model": "gpt-4o", **make()})
         for client in (bare, tracked, tracked.with_options(timeout=9))
     ]
     assert [sent[0]] * 3 == sent
