@@ -31,7 +31,7 @@ MENU = {
     "How to": ("recipes", "web", "azure", "dashboard", "testing", "adapters"),
     "Reference": ("reference/index", "wire", "versions"),
     "About": (
-        *("alternatives", "speed", "architecture", "decisions/README"),
+        *("alternatives", "speed", "survives", "architecture", "decisions/README"),
         *("CHANGELOG", "CONTRIBUTING", "SECURITY"),
     ),
 }

@@ -580,4 +580,4 @@ def test_invariant_6_one_record_in_any_order_of_many(
     machine: Any, record_property: Callable[[str, object], None]
 ) -> None:
     """The same, for longer."""
-    record_property("tried", played(machine, 200, 40))
+    record_property("tried", played(machine, 100, 40))
