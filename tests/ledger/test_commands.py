@@ -48,11 +48,11 @@ def test_status_says_how_it_stands(ledger: Kept, configured: Path) -> None:
     ledger._spool.append([Entry("end", record_of(), None).line()])
     said = run("status")
     assert said.exit_code == 0
-    assert "ended      1 streams\n" in said.output
-    assert f"open       1 streams, the oldest since {beginning.started_at}\n" in said.output
+    assert "ended      1\n" in said.output
+    assert f"open       1, the oldest since {beginning.started_at}\n" in said.output
     assert "processes  1\n" in said.output
     assert f"spool      {configured}\n" in said.output
-    assert "waiting    1 entries, " in said.output
+    assert "waiting    1, in " in said.output
     found = json.loads(run("status", "--json").output)
     assert (found["ended"], found["open"], found["lost"], found["spooled"]) == (1, 1, 0, 1)
     assert found["away"] is None
@@ -62,7 +62,7 @@ def test_status_says_how_it_stands(ledger: Kept, configured: Path) -> None:
 def test_status_of_a_ledger_that_is_empty() -> None:
     """Nothing is open."""
     said = run("status")
-    assert "open       0 streams\n" in said.output
+    assert "open       0\n" in said.output
 
 
 @pytest.mark.usefixtures("configured")
@@ -72,7 +72,7 @@ def test_status_says_that_the_database_is_away(monkeypatch: pytest.MonkeyPatch) 
     said = run("status")
     assert said.exit_code == 1
     assert "away     no such server\n" in said.output
-    assert "waiting  0 entries, 0 of 268,435,456 bytes\n" in said.output
+    assert "waiting  0, in 0 of 268,435,456 bytes\n" in said.output
     assert run("status", "--json").exit_code == 1
     refused = run("settle")
     assert refused.exit_code == 1

@@ -347,8 +347,9 @@ def test_what_the_collector_ends_in_the_middle_of_spooling_is_not_waited_for(
     wait_until(lambda: len(ledger.rows()) == 2)
 
 
+@pytest.mark.parametrize("why", [DataError("INSERT", {}, ValueError("odd")), ZeroDivisionError()])
 def test_one_that_the_database_does_not_take_keeps_no_other_out(
-    ledger: Kept, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ledger: Kept, why: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It is logged and counted."""
     write = _writer.Writer._write
@@ -356,7 +357,7 @@ def test_one_that_the_database_does_not_take_keeps_no_other_out(
 
     def refusing(self: _writer.Writer, connection: Connection, group: Any) -> None:
         if any(entry.what.id == odd.id for entry in group):
-            raise DataError("INSERT", {}, ValueError("odd"))
+            raise why
         write(self, connection, group)
 
     monkeypatch.setattr(_writer.Writer, "_write", refusing)

@@ -45,14 +45,14 @@ def status(url: str | None, as_json: bool) -> None:
     if found.away is None:
         began = "" if found.oldest_open is None else f", the oldest since {found.oldest_open}"
         rows += [
-            ["ended", f"{found.ended:,} streams"],
-            ["lost", f"{found.lost:,} streams of processes that were killed"],
-            ["open", f"{found.open:,} streams{began}"],
+            ["ended", f"{found.ended:,}"],
+            ["lost", f"{found.lost:,}, of processes that were killed"],
+            ["open", f"{found.open:,}{began}"],
             ["processes", f"{found.processes:,}"],
         ]
     else:
         rows.append(["away", found.away])
-    waits = f"{found.spooled:,} entries, {found.spool_bytes:,} of {found.spool_limit:,} bytes"
+    waits = f"{found.spooled:,}, in {found.spool_bytes:,} of {found.spool_limit:,} bytes"
     rows += [["spool", found.spool], ["waiting", waits]]
     say(lay_out(rows))
     raise SystemExit(0 if found.away is None else 1)

@@ -40,6 +40,14 @@ HEAD: Final = "0001"
 _MIGRATIONS: Final = Path(__file__).with_name("migrations")
 _ADVISORY_KEY: Final = 0x75736167
 """The number of our lock in PostgreSQL: `usag`."""
+_ALIVE: Final = {
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+"""A server that is gone without a word is noticed within half a minute, not within hours."""
+
 _left_alone: Final[list[object]] = []
 """What a forked child has of its parents' connections."""
 _POSTGRES: Final = ("postgresql", "postgres", "postgresql+psycopg")
@@ -89,7 +97,7 @@ class Database:
                 self.url,
                 pool_pre_ping=True,
                 pool_size=2,
-                connect_args={"connect_timeout": max(int(self._timeout), 2)},
+                connect_args={"connect_timeout": max(int(self._timeout), 2), **_ALIVE},
             )
         except ImportError as exc:  # pragma: no cover - the tests have it
             raise ConfigError(

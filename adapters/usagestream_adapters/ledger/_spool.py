@@ -70,8 +70,10 @@ class Spool:
             file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
             try:
                 start = os.fstat(file).st_size
-                if start and os.pread(file, 1, start - 1) != b"\n":  # what a kill has left there
-                    data = b"\n" + data
+                if start:
+                    os.lseek(file, start - 1, os.SEEK_SET)
+                    if os.read(file, 1) != b"\n":  # what a kill has left there
+                        data = b"\n" + data
                 if os.write(file, data) != len(data):
                     os.ftruncate(file, start)
                     raise OSError(f"There is no room for {self.path}")

@@ -170,14 +170,15 @@ class Writer:
         return seconds > 0 and self.wait_for(lambda: not self._entries, seconds)
 
     def stop(self, seconds: float) -> None:
-        """Write what is left, and nothing from now on but what is spooled."""
+        """Write what is left, for so long at most; the rest, and what comes later, is spooled."""
+        until = time.monotonic() + seconds
         self.flush(seconds)
         self._stopping = True
         self._woken.put(None)
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
-            thread.join(seconds)
-        if self._working.acquire(timeout=seconds):
+            thread.join(max(0.0, until - time.monotonic()))
+        if self._working.acquire(timeout=max(0.0, until - time.monotonic())):
             try:
                 self._work()
                 if self.process.is_known:
@@ -255,6 +256,9 @@ class Writer:
                     self._keep_each(group, exc)
                     return
                 self._gone(exc)
+            except Exception as exc:  # noqa: BLE001 - logged there
+                self._keep_each(group, exc)
+                return
             else:
                 return
         self._to_spool(group)
@@ -353,8 +357,8 @@ class Writer:
         try:
             with self._database.writing() as connection:
                 self._write(connection, group)
-        except SQLAlchemyError as exc:
-            if not is_of_the_row(exc):
+        except Exception as exc:
+            if isinstance(exc, SQLAlchemyError | OSError) and not is_of_the_row(exc):
                 raise
             self._keep_each(group, exc)
 
