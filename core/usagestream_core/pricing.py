@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from datetime import UTC, date, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, cast, runtime_checkable
@@ -15,11 +14,9 @@ if TYPE_CHECKING:
 
     from .record import UsageRecord
 
-__all__ = ["CostOf", "Pricer", "PricerChoice", "costs_by", "find_pricer", "reprice", "with_cost"]
+__all__ = ["CostOf", "Pricer", "PricerChoice", "costs_by", "find_pricer", "reprice"]
 
 ENTRY_POINT_GROUP: Final = "usagestream.pricers"
-
-logger = logging.getLogger("usagestream")
 
 
 @runtime_checkable
@@ -82,19 +79,6 @@ def costs_by(pricer: Pricer | None) -> CostOf | None:
         return None if price is None else cost_of(usage, price)
 
     return cost
-
-
-def with_cost(record: UsageRecord, costs: CostOf | None) -> UsageRecord:
-    """Give the record with its cost. What raises is logged, and missing in the record."""
-    if costs is None:
-        return record
-    try:
-        cost = costs(record)
-    except Exception:
-        logger.exception("The pricer raised; the record %s has no cost", record.id)
-        failed = dict.fromkeys((*record.failed_parts, "cost"))
-        return record.model_copy(update={"cost": None, "failed_parts": tuple(failed)})
-    return record if cost == record.cost else record.model_copy(update={"cost": cost})
 
 
 def reprice(

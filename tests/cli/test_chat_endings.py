@@ -17,6 +17,7 @@ from click.testing import CliRunner
 from usagestream import Emulator, JsonLinesSink, Scenario, UsageRecord
 from usagestream_adapters.cli import answers, endings
 from usagestream_adapters.cli.command import main
+from usagestream_core.records.interrupts import uninterrupted
 
 SLOW = Scenario(text=["one ", "two ", *["more "] * 500], delay=0.02)
 
@@ -129,9 +130,12 @@ def test_a_signal_while_the_cost_is_told(request: pytest.FixtureRequest) -> None
     told: list[int] = []
 
     def tell(number: signal.Signals) -> None:
-        with endings.signals_as_exits(), endings.signals_held():
+        def step() -> None:
             signal.raise_signal(number)
             told.append(number)
+
+        with endings.signals_as_exits():
+            uninterrupted(step)
 
     with pytest.raises(KeyboardInterrupt):
         tell(signal.SIGINT)
@@ -145,12 +149,16 @@ def test_a_signal_while_the_cost_is_told(request: pytest.FixtureRequest) -> None
 def test_signals_that_others_take_are_left_to_them() -> None:
     """What is ignored stays ignored: `nohup usagestream chat`."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGHUP)}
+
+    def step() -> None:
+        for number in before:
+            signal.raise_signal(number)
+
     try:
         for number in before:
             signal.signal(number, signal.SIG_IGN)
-        with endings.signals_as_exits(), endings.signals_held():
-            for number in before:
-                signal.raise_signal(number)
+        with endings.signals_as_exits():
+            uninterrupted(step)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -247,9 +247,10 @@ def test_check_says_what_it_cost(environment: Emulator, without_list: Callable[[
 def test_an_own_list_has_no_assumption() -> None:
     """Nothing is appended where nothing was assumed."""
     from usagestream_adapters.prices import PriceList
-    from usagestream_core.pricing import costs_by, with_cost
+    from usagestream_core.pricing import costs_by
+    from usagestream_core.streams.parts import Parts
 
-    priced = with_cost(record(), costs_by(PriceList()))
+    priced = Parts().priced(record(), costs_by(PriceList()))
     assert check_module._cost(priced).startswith("cost 0.0035 USD by genai-prices")
     assert "assuming" not in check_module._cost(priced)
     assert prices_module.price_list(None) is not None

@@ -41,6 +41,7 @@ from usagestream_adapters.emulator import Emulator, Scenario
 from usagestream_core import pricing
 from usagestream_core.pricing import find_pricer
 from usagestream_core.records import totals
+from usagestream_core.streams.parts import Parts
 
 ASK: dict[str, Any] = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello?"}]}
 WIRE = {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100}
@@ -320,7 +321,7 @@ def record(usage: Usage | None = None, **more: Any) -> UsageRecord:
 
 def priced(pricer: Pricer, usage: Usage | None = None, **more: Any) -> UsageRecord:
     """A record with its cost."""
-    return pricing.with_cost(record(usage, **more), pricing.costs_by(pricer))
+    return Parts().priced(record(usage, **more), pricing.costs_by(pricer))
 
 
 ESTIMATED = Usage(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from .answers import Answer, Plain, Silent
-from .endings import exit_status, signals_as_exits, signals_held
+from .endings import exit_status, signals_as_exits
 from .figures import summary
 from .screen import console, is_live, is_terminal, say, say_json, visible
 
@@ -137,6 +137,7 @@ class _Talk:
     def ask(self, question: str) -> int:
         """Ask, show the answer and what it has used and cost, and give the exit status."""
         from usagestream import ConfigError, StreamNotEndedError
+        from usagestream_core.records.interrupts import uninterrupted
 
         asked = [*self.messages, {"role": "user", "content": question}]
         try:
@@ -145,7 +146,10 @@ class _Talk:
             raise click.UsageError(str(exc)) from exc
         answer = self._answer(stream)
         stop = answer.read()
-        with signals_held():
+        status = 0
+
+        def end() -> None:
+            nonlocal status
             if stop is None:
                 self.messages = [*asked, {"role": "assistant", "content": answer.text}]
             status = exit_status(stop)
@@ -155,6 +159,8 @@ class _Talk:
                 say("Nothing was sent.", err=True)
             if status == 1:
                 say(f"Error: {stop}", err=True)
+
+        uninterrupted(end)
         return status
 
     def _answer(self, stream: UsageStream) -> Answer:

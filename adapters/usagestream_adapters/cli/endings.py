@@ -21,7 +21,6 @@ __all__ = [
     "exit_status",
     "leave_pipe",
     "signals_as_exits",
-    "signals_held",
 ]
 
 INTERRUPTED: Final = 128 + signal.SIGINT
@@ -116,21 +115,3 @@ def signals_as_exits() -> Generator[None]:
     finally:
         for number in ours:
             signal.signal(number, signal.SIG_DFL)
-
-
-@contextmanager
-def signals_held() -> Generator[None]:
-    """Let what is inside come to its end first; then raise what a signal would have raised."""
-    held: list[int] = []
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number, handler in before.items():
-        if callable(handler):
-            signal.signal(number, lambda number, frame: held.append(number))
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            if callable(handler):
-                signal.signal(number, handler)
-    if held:
-        raise KeyboardInterrupt if held[0] == signal.SIGINT else SystemExit(128 + held[0])

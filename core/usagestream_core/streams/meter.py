@@ -20,7 +20,6 @@ from ..errors import (
 from ..estimates.estimate import estimate
 from ..estimates.running import RunningEstimate
 from ..masking import Mask
-from ..pricing import with_cost
 from ..record import Outcome, RecordedError, UsageRecord
 from ..records.ledger import Begun
 from ..usage import Usage, UsageSource
@@ -317,7 +316,7 @@ class Meter:
             chunk_count=self._chunk_count,
             tags=dict(call.tags),
         )
-        return with_cost(record, self._call.costs)
+        return parts.priced(record, self._call.costs)
 
     def cost_so_far(self, now: float) -> Cost | None:
         """What the stream cost until now: an estimate that it will exceed. `None` as on a record.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
+from ..pricing import CostOf
 from ..record import UsageRecord
 from ..usage import Usage
 
@@ -51,10 +52,21 @@ class Parts:
                 return made
         return None
 
-    def _fail(self, name: str, exc: Exception) -> None:
+    def priced(self, record: UsageRecord, costs: CostOf | None) -> UsageRecord:
+        """Give a record its cost, which is made of all the other parts."""
+        if costs is None:
+            return record
+        try:
+            cost = costs(record)
+        except Exception as exc:  # noqa: BLE001 - logged there
+            self._fail("cost", exc, f"the record {record.id}")
+            return record.model_copy(update={"cost": None, "failed_parts": tuple(self.failed)})
+        return record if cost == record.cost else record.model_copy(update={"cost": cost})
+
+    def _fail(self, name: str, exc: Exception, whose: str = "a stream's record") -> None:
         if name not in self.failed:
             self.failed.append(name)
-        logger.error("The %s of a stream's record could not be made", name, exc_info=exc)
+        logger.error("The %s of %s could not be made", name, whose, exc_info=exc)
 
     def record(self, **plain: Any) -> UsageRecord:
         """Make the record: of these parts, and of what cannot fail to be made."""

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from ..adapter import Retrieved, Retriever, RetrieveRequest
 from ..errors import NotFoundError, RecoveryError
-from ..pricing import with_cost
 from ..usage import Usage, UsageSource
+from .parts import Parts
 
 if TYPE_CHECKING:
     from ..adapter import Adapter
@@ -145,4 +145,4 @@ def _settled(record: UsageRecord, found: Retrieved, costs: CostOf | None) -> Usa
     update["usage"] = usage = usage.model_copy(update={"odd": odd})
     update["anomalies"] = usage.anomalies()
     recovered = record.model_copy(update=update)
-    return with_cost(recovered, costs) if report.counts else recovered
+    return Parts(recovered.failed_parts).priced(recovered, costs) if report.counts else recovered
