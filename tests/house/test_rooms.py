@@ -52,6 +52,11 @@ def test_a_package_has_few_rooms(package: str) -> None:
     assert len(rooms_of(package)) <= 18
 
 
+def test_the_house_has_few_rooms() -> None:
+    """The adapters, the door and the core together: what the picture at the top shows."""
+    assert len(set(rooms_of_the_house().values())) <= 18
+
+
 def test_every_room_says_what_lives_there() -> None:
     """In one sentence at its top, which the page shows."""
     for package in (ADAPTERS, CORE):
