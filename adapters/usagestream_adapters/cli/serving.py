@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 from typing import TYPE_CHECKING
 
 import click
@@ -21,8 +20,8 @@ def serve_until_interrupted(server: LocalService, host: str, port: int) -> None:
     try:
         server.serve_forever(_show_addresses)
     except OSError as exc:
-        reason = str(exc.strerror or exc)
-        if exc.errno and not isinstance(exc, socket.gaierror):  # whose numbers are of its own
+        reason = str(exc.strerror or exc).partition(" (while ")[0]
+        if exc.errno and exc.errno > 0:  # below are those of names that lead nowhere
             reason = os.strerror(exc.errno)
         raise click.ClickException(
             f"Cannot listen on {host}:{port}: {reason}. Choose another --port, or 0 for any, or an "
