@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from tests._support.chat import DONE, HEAD, USAGE, choice, event, frame
 from usagestream import Cost, Outcome, Price, Rates, UsageRecord, UsageSource
 from usagestream_adapters.wire.chat import ChatDecoder
 from usagestream_core.adapter import Target
+from usagestream_core.records.ledger import Begun
 from usagestream_core.records.outbox import Outbox
 from usagestream_core.streams import lifecycle
 from usagestream_core.streams.lifecycle import Lifecycle
@@ -204,3 +206,109 @@ def test_what_is_left_and_cannot_be_read_is_said(
         life.take_rest(["no bytes"])
     assert caplog.messages == ["What a stream was left with could not be read"]
     life.settle(Outcome.CLOSED)
+
+
+# --- a ledger
+
+
+class Waited:
+    """Something on its way to where it is kept: there at the second look."""
+
+    def __init__(self) -> None:
+        self.looks: list[float] = []
+
+    def wait(self, seconds: float) -> bool:
+        self.looks.append(seconds)
+        return len(self.looks) > 1
+
+
+class Told:
+    """A ledger that takes note of what it is told."""
+
+    def __init__(self, writing: Waited | None = None) -> None:
+        self.writing = writing
+        self.begun: list[Begun] = []
+        self.ended: list[UsageRecord] = []
+        self.replaced: list[UsageRecord] = []
+
+    def begin(self, begun: Begun) -> Waited | None:
+        self.begun.append(begun)
+        return self.writing
+
+    def end(self, record: UsageRecord) -> None:
+        self.ended.append(record)
+
+    def replace(self, record: UsageRecord) -> None:
+        self.replaced.append(record)
+
+    def flush(self, seconds: float) -> bool:
+        return True
+
+
+def test_a_ledger_is_told_of_a_stream_before_it_begins() -> None:
+    """Under the id of the record to come; more that is known of that later goes there too."""
+    told = Told()
+    life = Lifecycle(call(), Outbox(None, ledger=told))
+    life.ask(HOLDER)
+    (begun,) = told.begun
+    assert (begun.id, told.ended) == (life.meter.begun().id, [])
+    life.settle(Outcome.CLOSED)
+    assert [record.id for record in told.ended] == [begun.id]
+    learned = life.record.model_copy(update={"model": "learned"})
+    life.recovered(learned)
+    assert told.replaced == [learned]
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_what_a_ledger_is_told_is_waited_for_once(asynchronous: bool) -> None:
+    """Until it is kept; where there is nothing to wait for, nobody waits."""
+    writing = Waited()
+    for told, looks in ((Told(writing), 2), (Told(), 2)):
+        life = Lifecycle(call(), Outbox(None, ledger=told))
+        assert life.is_being_written is False
+        life.ask(HOLDER)
+        assert life.is_being_written is (told.writing is not None)
+        for _ in range(2):
+            if asynchronous:
+                asyncio.run(life.awritten())
+            else:
+                life.written()
+            assert life.is_being_written is False
+            assert len(writing.looks) == looks
+        life.settle(Outcome.CLOSED)
+
+
+def test_nothing_is_put_together_for_a_ledger_that_is_not_there(
+    monkeypatch: pytest.MonkeyPatch, records: list[UsageRecord]
+) -> None:
+    """It would take its time, for each stream."""
+    life = Lifecycle(call(), Outbox(records.append))
+    monkeypatch.setattr(life.meter, "begun", None)
+    life.ask(HOLDER)
+    life.settle(Outcome.CLOSED)
+    assert len(records) == 1
+
+
+def test_what_cannot_be_put_together_for_a_ledger_is_said(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And stops no stream."""
+    told = Told(Waited())
+    life = Lifecycle(call(), Outbox(None, ledger=told))
+    monkeypatch.setattr(life.meter, "begun", None)
+    with caplog.at_level(logging.WARNING, "usagestream"):
+        life.ask(HOLDER)
+    assert caplog.messages == ["A stream could not be written down before it begins"]
+    assert (told.begun, life.is_being_written) == ([], False)
+    life.settle(Outcome.CLOSED)
+
+
+def test_no_secret_is_told_to_a_ledger() -> None:
+    """A tier may be anything that a program passes on."""
+
+    def begun(tier: object) -> str | None:
+        asked = call(params={"service_tier": tier}, secrets=lambda: ("sk-a-key-of-somebody",))
+        return Lifecycle(asked, Outbox(None)).meter.begun().service_tier_asked
+
+    assert (begun(None), begun("flex")) == (None, "flex")
+    assert "somebody" not in (begun("flex sk-a-key-of-somebody") or "somebody")
