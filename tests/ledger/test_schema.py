@@ -79,6 +79,16 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
         Database(f"sqlite:///{tmp_path}/no/usage.db").open()
 
 
+def test_a_page_of_sqlite_holds_more_than_one_row(tmp_path: Path) -> None:
+    """With the usual size of pages, a third of the file would be empty."""
+    database = Database(f"sqlite:///{tmp_path}/usage.db")
+    database.open()
+    with database.reading() as connection:
+        assert connection.execute(text("PRAGMA page_size")).scalar() == 8192
+        assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
+    database.close()
+
+
 def test_a_password_is_not_shown() -> None:
     """Neither in messages nor in reprs."""
     assert str(Database("postgres://me:secret@host/db")) == "postgresql+psycopg://me:***@host/db"

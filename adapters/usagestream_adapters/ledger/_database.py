@@ -107,6 +107,7 @@ class Database:
     def _set_up(self, connection: Any, _: object) -> None:
         connection.isolation_level = None  # so that BEGIN is ours: see _begin
         cursor = connection.cursor()
+        cursor.execute("PRAGMA page_size = 8192")  # of a new file: in 4096 one row has a page
         cursor.execute("PRAGMA journal_mode = WAL")
         cursor.execute(f"PRAGMA synchronous = {'FULL' if self._fsync else 'NORMAL'}")
         cursor.close()
