@@ -72,7 +72,7 @@ def killing(url: str, folder: Path, processes: int, kills: int) -> None:
         assert {row["state"] for row in rows.values()} <= {"ended", "lost"}
         lost = [row for row in rows.values() if row["state"] == "lost"]
         assert {row["reason"] for row in lost} <= {"killed"}
-        assert ledger._spool.size == 0
+        assert ledger._spool.size == 0  # pyright: ignore[reportPrivateUsage]
 
 
 @pytest.mark.slow
