@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from usagestream import Outcome, UsageSource
+from usagestream import NotAStreamError, Outcome, UsageSource
 from usagestream_adapters.emulator import Scenario
 from usagestream_adapters.wire.document import ResponsesDocument
-from usagestream_core.adapter import Head
+from usagestream_core.adapter import Head, Report
 
 from .conftest import Bench, result
 
@@ -74,4 +74,8 @@ def test_a_refused_response_is_not_asked_again(desk: Bench) -> None:
 
 def test_a_document_that_is_none() -> None:
     """What is no JSON object is left to who knows what it is."""
-    assert ResponsesDocument(Head(status=200)).feed(b"<html>") == []
+    page = ResponsesDocument(Head(status=200))
+    assert page.feed(b"<html>") == []
+    [report] = page.close()
+    assert isinstance(report, Report)
+    assert isinstance(report.failure, NotAStreamError)
