@@ -172,10 +172,11 @@ class Writer:
     def stop(self, seconds: float) -> None:
         """Write what is left, for so long at most; the rest, and what comes later, is spooled."""
         until = time.monotonic() + seconds
-        self.flush(seconds)
+        thread = self._thread
+        if thread is not None and thread.is_alive():  # else what is left is written below
+            self.flush(seconds)
         self._stopping = True
         self._woken.put(None)
-        thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join(max(0.0, until - time.monotonic()))
         if self._working.acquire(timeout=max(0.0, until - time.monotonic())):
