@@ -32,6 +32,11 @@ def on_a_terminal(
     primary, secondary = pty.openpty()
     fcntl.ioctl(secondary, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     environment = {**os.environ, "TERM": "xterm-256color", **(variables or {})}
+    for size in (
+        "COLUMNS",
+        "LINES",
+    ):  # which who runs the tests may have set, and the terminal says
+        environment.pop(size, None)
     program = [sys.executable, "-m", "usagestream", *arguments]
     deadline = time.monotonic() + 30
     with subprocess.Popen(

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
 from typing import Any
 
 from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.trace import NoOpTracerProvider
+from tests._support.calls import calls
 from tests._support.chat import body, choice, frame
 from tests._support.fakes import FakeAdapter
 from tests._support.telemetry import Told, make_record
@@ -29,23 +28,6 @@ USUAL = Usage(
 CALLS, MEASUREMENTS = 78, 11
 
 
-def calls(run: Callable[[], object]) -> int:
-    """Count the Python functions that are entered."""
-    seen = 0
-
-    def note(_frame: object, event: str, _argument: object) -> None:
-        nonlocal seen
-        seen += event == "call"
-
-    before = sys.getprofile()
-    sys.setprofile(note)
-    try:
-        run()
-    finally:
-        sys.setprofile(before)
-    return seen
-
-
 def test_a_record_with_the_api_alone() -> None:
     """Without an SDK a record costs some dozen calls; `benchmarks.telemetry` has the time."""
     sink = OpenTelemetrySink(
@@ -53,7 +35,7 @@ def test_a_record_with_the_api_alone() -> None:
     )
     record = make_record(usage=USUAL)
     sink(record)
-    assert calls(lambda: sink(record)) <= CALLS
+    assert calls(lambda: sink(record))["call"] <= CALLS
 
 
 def test_a_record_with_metrics(told: Told) -> None:
@@ -74,6 +56,6 @@ def test_a_chunk_costs_nothing(told: Told) -> None:
 
     def more(sink: Any) -> int:
         read(sink, 2)  # what is made once is made
-        return calls(lambda: read(sink, 300)) - calls(lambda: read(sink, 100))
+        return calls(lambda: read(sink, 300))["call"] - calls(lambda: read(sink, 100))["call"]
 
     assert more(told.sink()) == more(None)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,6 +21,7 @@ from hypothesis import strategies as st
 from openai.lib.streaming.chat import ChatCompletionStreamState, ChunkEvent
 from openai.types.chat import ChatCompletionChunk
 from pydantic import BaseModel
+from tests._support.calls import calls
 from tests._support.sdk_http import client_of, streamed
 from tests.track.conftest import Entered
 
@@ -224,20 +224,12 @@ def calls_for_a_piece(spared: bool) -> float:
         chunks = [
             ChatCompletionChunk.construct(**each) for each in [frame(FIRST), *text(*["a"] * pieces)]
         ]
-        calls = 0
 
-        def note(_frame: object, event: str, _argument: object) -> None:
-            nonlocal calls
-            calls += event == "call"
-
-        before = sys.getprofile()
-        sys.setprofile(note)
-        try:
+        def handle() -> None:
             for chunk in chunks:
                 state.handle_chunk(chunk)
-        finally:
-            sys.setprofile(before)
-        return calls
+
+        return calls(handle)["call"]
 
     return (count(40) - count(10)) / 30
 

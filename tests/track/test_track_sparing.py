@@ -11,7 +11,6 @@ import asyncio
 import copy
 import inspect
 import json
-import sys
 from collections.abc import Callable
 from functools import wraps
 from operator import attrgetter
@@ -21,6 +20,7 @@ import openai
 import pytest
 from openai.resources.chat.completions import Completions
 from openai.types.responses import ResponseOutputMessage
+from tests._support.calls import calls
 from tests._support.conversations import CONVERSATION, HI, SHAPES, TOOL
 from tests._support.sdk_http import client_of, http, streamed
 from tests.track.conftest import Entered, each, result
@@ -157,20 +157,8 @@ def calls_for_a_message(client: Any, name: str, ask: Callable[[Any], Any]) -> fl
     create = attrgetter(name)(client).create
 
     def count(messages: int) -> int:
-        calls = 0
-
-        def note(_frame: object, event: str, _argument: object) -> None:
-            nonlocal calls
-            calls += event == "call"
-
         asked = ask([HI] * messages)
-        before = sys.getprofile()
-        sys.setprofile(note)
-        try:
-            create(**asked)
-        finally:
-            sys.setprofile(before)
-        return calls
+        return calls(lambda: create(**asked))["call"]
 
     count(1)
     return (count(31) - count(1)) / 30

@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import copy
 import json
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import openai
 import pytest
 from openai.types.responses import ResponseOutputMessage
+from tests._support.calls import calls
 from tests._support.chat import HELLO
 from tests._support.conversations import CONVERSATION, HI, SHAPES, TOOL
 from tests._support.sdk_http import client_of, http, streamed
@@ -119,25 +119,13 @@ def test_opening_costs_little_for_each_message() -> None:
     def reply(_request: Any) -> Any:
         return streamed([HELLO])
 
-    def calls(messages: int) -> int:
-        count = 0
-
-        def note(_frame: object, event: str, _argument: object) -> None:
-            nonlocal count
-            count += event == "call"
-
+    def count(messages: int) -> int:
         with client.stream(model="gpt-4o", messages=[HI] * messages) as stream:
             pass
         stream = client.stream(model="gpt-4o", messages=[HI] * messages)
-        before = sys.getprofile()
-        sys.setprofile(note)
-        try:
-            stream.drain()
-        finally:
-            sys.setprofile(before)
-        return count
+        return calls(stream.drain)["call"]
 
     # Without prices: the list is loaded with the first of them.
     http_client = client_of(reply)
     with Client(PROFILE, token_counter=None, pricer=None, http_client=http_client) as client:
-        assert (calls(101) - calls(1)) / 100 <= 10
+        assert (count(101) - count(1)) / 100 <= 10
