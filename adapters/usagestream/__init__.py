@@ -83,7 +83,7 @@ if TYPE_CHECKING:
     from usagestream_adapters.telemetry.log import LogSink
     from usagestream_adapters.telemetry.otel import OpenTelemetrySink
     from usagestream_adapters.track import meter, track
-    from usagestream_core.records.report import Report, ReportLine
+    from usagestream_core.records.report import ReportLine, UsageReport
 
     __version__: str
 
@@ -122,7 +122,7 @@ __all__ = [  # noqa: RUF022 - in the order a reader needs them
     "Pricer",
     "PriceList",
     "reprice",
-    "Report",
+    "UsageReport",
     "ReportLine",
     # where records go
     "Ledger",
@@ -184,7 +184,7 @@ _LATE = {
     "Replay": "adapters.replay",
     "ReplayProfile": "adapters.replay",
     "ReplayServer": "adapters.replay",
-    "Report": "core.records.report",
+    "UsageReport": "core.records.report",
     "ReportLine": "core.records.report",
     "meter": "adapters.track",
     "track": "adapters.track",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from usagestream import Emulator, JsonLinesSink, Report, Scenario
+from usagestream import Emulator, JsonLinesSink, Scenario, UsageReport
 from usagestream_adapters.cli import chat as chat_module
 from usagestream_adapters.cli.command import DEMO_QUESTION, main
 from usagestream_adapters.ledger import LedgerReader
@@ -157,7 +157,7 @@ def test_a_record_can_be_kept_in_a_ledger(
     kept = CliRunner().invoke(main, ["chat", DEMO_QUESTION, "--save", "sqlite:///usage.db"])
     assert kept.exit_code == 0
     reader = LedgerReader("sqlite:///usage.db")
-    (record,) = reader.records(Report(["model"]))
+    (record,) = reader.records(UsageReport(["model"]))
     reader.close()
     assert record.usage.input_tokens == 18
     wrong = CliRunner().invoke(main, ["chat", DEMO_QUESTION, "--save", "mysql://nosuch"])

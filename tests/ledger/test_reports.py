@@ -25,9 +25,9 @@ from usagestream import (
     Price,
     Rates,
     RecordedError,
-    Report,
     Usage,
     UsageRecord,
+    UsageReport,
     UsageSource,
     cost_of,
 )
@@ -108,7 +108,7 @@ def _made(chance: random.Random) -> UsageRecord:
 
 def of_records(records: list[UsageRecord], asked: dict[str, Any]) -> list[dict[str, Any]]:
     """The report of records one by one."""
-    report = Report(**asked)
+    report = UsageReport(**asked)
     for each in records:
         report.add(each)
     return report.rows()
@@ -124,7 +124,7 @@ def reader(url: str, database: Database) -> Iterator[LedgerReader]:
 
 def of_ledger(reader: LedgerReader, asked: dict[str, Any]) -> list[dict[str, Any]]:
     """The report of the ledger."""
-    report = Report(**asked)
+    report = UsageReport(**asked)
     reader.fill([report])
     return report.rows()
 
@@ -158,7 +158,7 @@ def test_several_reports_are_read_at_once(database: Database, reader: LedgerRead
     """Days are rolled up once for all of them, and that is said."""
     records = made(100)
     keep(database, records)
-    reports, said = [Report(["day"]), Report(["hour"])], list[int]()
+    reports, said = [UsageReport(["day"]), UsageReport(["hour"])], list[int]()
     read = reader.fill(reports, progress=said.append)
     assert [report.rows() for report in reports] == [
         of_records(records, {"by": ["day"]}),
@@ -166,16 +166,16 @@ def test_several_reports_are_read_at_once(database: Database, reader: LedgerRead
     ]
     assert 5 < said[0] < 10
     assert (read.open, read.pruned_days) == (0, 0)
-    reader.fill([Report()], progress=said.append)
+    reader.fill([UsageReport()], progress=said.append)
     assert len(said) == 1
 
 
 def test_streams_without_an_end_are_in_no_report(database: Database, reader: LedgerReader) -> None:
     """They are counted instead."""
     keep(database, made(3), state="open")
-    report = Report()
+    report = UsageReport()
     assert reader.fill([report]).open == 3
-    assert (report.rows(), list(reader.records(Report()))) == ([], [])
+    assert (report.rows(), list(reader.records(UsageReport()))) == ([], [])
 
 
 def test_an_empty_ledger_has_nothing(reader: LedgerReader) -> None:
@@ -198,11 +198,11 @@ def test_pruned_days_keep_what_they_came_to(database: Database, reader: LedgerRe
     for asked in ({"by": ["day", "model"]}, {"by": ["tag:customer"], "where": {"model": "o3"}}):
         assert of_ledger(reader, asked) == of_records(records, asked)
     kept = [each for each in records if each.started_at >= border]
-    hours = Report(["hour"])
+    hours = UsageReport(["hour"])
     read = reader.fill([hours])
     assert hours.rows() == of_records(kept, {"by": ["hour"]})
     assert read.pruned_days == len(steps)
-    found = [each.id for each in reader.records(Report())]
+    found = [each.id for each in reader.records(UsageReport())]
     assert found == [each.id for each in sorted(kept, key=lambda each: each.started_at)]
     assert set(reader.tags()) == {"customer", "a\"b'\\c"}
     assert list(reader.prune(border)) == []
@@ -238,7 +238,7 @@ def test_a_day_that_changes_while_it_is_pruned_is_left(
 
     monkeypatch.setattr(read_module, "roll_up", and_mark)
     assert list(reader.prune(TODAY - timedelta(days=6)))[-1][1] == 0
-    assert len(list(reader.records(Report()))) == len(records)
+    assert len(list(reader.records(UsageReport()))) == len(records)
 
 
 def test_days_that_may_still_grow_are_not_pruned(reader: LedgerReader) -> None:
@@ -255,9 +255,9 @@ def test_records_are_those_that_the_report_is_about(
     keep(database, records)
     asked: dict[str, Any] = {"where": {"model": ["o3", "gpt-4o"]}}
     asked |= {"since": TODAY - timedelta(days=5), "until": TODAY}
-    report = Report(**asked)
+    report = UsageReport(**asked)
     expected = [each for each in records if report.add(each)]
-    found = list(reader.records(Report(**asked)))
+    found = list(reader.records(UsageReport(**asked)))
     assert found == sorted(expected, key=lambda each: each.started_at)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from usagestream import Outcome, Report, SqlLedger, Usage, UsageRecord, UsageSource
+from usagestream import Outcome, SqlLedger, Usage, UsageRecord, UsageReport, UsageSource
 from usagestream_adapters.cli import reprice as reprice_module
 from usagestream_adapters.cli.command import main
 from usagestream_adapters.ledger import LedgerReader
@@ -47,7 +47,7 @@ def costs() -> list[tuple[str, list[str]]]:
     reader = LedgerReader("sqlite:///usage.db")
     found = [
         (str(each.cost), [str(cost) for cost in each.earlier_costs])
-        for each in reader.records(Report(["model"]))
+        for each in reader.records(UsageReport(["model"]))
     ]
     reader.close()
     return found

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from click.testing import CliRunner
 
-from usagestream import Outcome, Report, UsageRecord, UsageSource
+from usagestream import Outcome, UsageRecord, UsageReport, UsageSource
 from usagestream_adapters.cli import main
 from usagestream_adapters.report import Page
 
@@ -56,7 +56,7 @@ class Parsed(HTMLParser):
 
 def page(*records: UsageRecord, by: str = "model", **asked: Any) -> str:
     """The page of these."""
-    report = Report(by.split(","), **asked)
+    report = UsageReport(by.split(","), **asked)
     made = Page(report)
     for each in records:
         report.add(each)
@@ -194,7 +194,7 @@ def test_tags_are_those_that_streams_have(record: Recorder) -> None:
 
 def test_reports_can_be_filled_by_somebody_else(record: Recorder) -> None:
     """Who has grouped already adds no record to the page."""
-    made = Page(Report(["tag:a"]))
+    made = Page(UsageReport(["tag:a"]))
     for report in made.reports:
         report.add(record(tags={"a": "b"}))
     assert ["b", "", "0.001010 USD", "1", "1,000", "100"] in Parsed(made.html()).rows

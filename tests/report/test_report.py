@@ -1,4 +1,4 @@
-"""`Report` groups streams and adds them up, and makes no number of what is unknown."""
+"""`UsageReport` groups streams and adds them up, and makes no number of what is unknown."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from usagestream import ConfigError, Outcome, RecordedError, Report, UsageRecord, UsageSource
+from usagestream import ConfigError, Outcome, RecordedError, UsageRecord, UsageReport, UsageSource
 from usagestream_core.records.latency import Latencies, bucket_of
 from usagestream_core.records.report import nano
 
@@ -21,7 +21,7 @@ from .conftest import NOON, Recorder, make
 
 def rows(*records: UsageRecord, by: str = "model", **asked: Any) -> list[dict[str, Any]]:
     """The rows of a report of these."""
-    report = Report(by.split(","), **asked)
+    report = UsageReport(by.split(","), **asked)
     for each in records:
         report.add(each)
     return report.rows()
@@ -185,13 +185,13 @@ def test_groups_by_what_a_record_says(record: Recorder) -> None:
 def test_what_a_report_cannot_be_asked(asked: dict[str, Any], said: str) -> None:
     """The error says what it can."""
     with pytest.raises(ConfigError) as raised:
-        Report(**asked)
+        UsageReport(**asked)
     assert said in str(raised.value)
 
 
 def test_the_total_is_of_all_lines(record: Recorder) -> None:
     """With nothing said of groups."""
-    report = Report(["model", "tag:team"])
+    report = UsageReport(["model", "tag:team"])
     for each in (record(), record("o3", rate=None), record(source=UsageSource.ESTIMATED)):
         report.add(each)
     total = report.total
@@ -203,7 +203,7 @@ def test_the_total_is_of_all_lines(record: Recorder) -> None:
 
 def test_sums_of_others_are_added_as_they_come(record: Recorder) -> None:
     """Durations of streams that are not in the report make no line of their own."""
-    report = Report()
+    report = UsageReport()
     report.add(record(first=None))
     report.add_first_chunks(("gpt-4o",), {bucket_of(2_000_000): 3})
     report.add_first_chunks(("o3",), {bucket_of(1): 1})
@@ -213,7 +213,7 @@ def test_sums_of_others_are_added_as_they_come(record: Recorder) -> None:
 
 def test_nothing_gives_no_rows() -> None:
     """And a currency all the same."""
-    assert (rows(), Report().currency, Report().total.streams) == ([], "USD", 0)
+    assert (rows(), UsageReport().currency, UsageReport().total.streams) == ([], "USD", 0)
 
 
 @given(st.lists(st.integers(-5, 10**10), min_size=1, max_size=60), st.floats(0.01, 1))

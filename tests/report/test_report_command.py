@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 from tests._support.terminal import on_a_terminal
 
-from usagestream import ConfigError, Outcome, Report, UsageSource
+from usagestream import ConfigError, Outcome, UsageReport, UsageSource
 from usagestream_adapters.cli import main
 from usagestream_adapters.cli.lines import table
 from usagestream_adapters.report import moment, zone
@@ -124,7 +124,7 @@ def test_a_name_that_is_long_is_cut(record: Recorder, filed: Filer) -> None:
 
 def test_a_table_fits_a_narrow_terminal(record: Recorder) -> None:
     """Each line of the report below the other, with all that the columns say."""
-    report = Report(["model", "tag:customer"])
+    report = UsageReport(["model", "tag:customer"])
     guess = record(
         "b", source=UsageSource.ESTIMATED, outcome=Outcome.FAILED, tags={"customer": "c"}
     )
@@ -144,7 +144,7 @@ def test_a_report_of_everything_is_one_line(record: Recorder, filed: Filer) -> N
     path = filed([record(), record("o3")])
     assert rows(path, "--by", "")[0]["streams"] == 2
     assert run(path, "--by", "").output.splitlines()[0].split()[0] == "streams"
-    report = Report([])
+    report = UsageReport([])
     report.add(record())
     assert table(report, width=30).startswith("total\n  1 stream, ")
 

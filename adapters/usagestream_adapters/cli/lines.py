@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from .screen import visible
 
 if TYPE_CHECKING:
-    from usagestream import Report, ReportLine
+    from usagestream import ReportLine, UsageReport
 
 __all__ = ["table"]
 
 
-def table(report: Report, *, width: int | None = None) -> str:
+def table(report: UsageReport, *, width: int | None = None) -> str:
     """The lines of a report, and their sum. `width` is the terminal's, `None` for no end."""
     lines = report.lines
     if not lines:
@@ -62,7 +62,7 @@ def _short(title: str, cell: str | None) -> str | None:
     return None if cell == "0" and title in ("failed", "unpriced") else cell
 
 
-def _names(report: Report, line: ReportLine) -> list[str]:
+def _names(report: UsageReport, line: ReportLine) -> list[str]:
     if not line.group and report.by:
         return ["total", *[""] * (len(report.by) - 1)]
     return ["-" if name is None else _one_line(name) for name in line.group]
@@ -94,7 +94,7 @@ def _cells(text: str) -> int:
     return cell_len(text)
 
 
-def _stacked(report: Report, line: ReportLine, currency: str, width: int) -> str:
+def _stacked(report: UsageReport, line: ReportLine, currency: str, width: int) -> str:
     cells = {title: read(line) for title, read in _columns(currency).items()}
     streams = "1 stream" if line.streams == 1 else f"{line.streams:,} streams"
     money = [

@@ -18,7 +18,7 @@ from .sources import is_ledger, ledger_url
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
 
-    from usagestream import Report, UsageRecord
+    from usagestream import UsageRecord, UsageReport
 
     from ..report import Page, RecordFile
 
@@ -70,8 +70,8 @@ def report(sources: tuple[str, ...], by: str, **asked: Any) -> None:
         raise click.ClickException(str(exc)) from exc
 
 
-def _asked(by: str, asked: dict[str, Any]) -> Report:
-    from usagestream import ConfigError, Report
+def _asked(by: str, asked: dict[str, Any]) -> UsageReport:
+    from usagestream import ConfigError, UsageReport
 
     from ..report import moment, zone
 
@@ -89,10 +89,10 @@ def _asked(by: str, asked: dict[str, Any]) -> Report:
             raise ConfigError(f"--where takes NAME=VALUE, as tag:team=search, unlike {condition!r}")
         where.setdefault(name.strip(), set()).add(value)
     names = [name.strip() for name in by.split(",") if name.strip()]
-    return Report(names, since=since, until=until, where=where, timezone=timezone)
+    return UsageReport(names, since=since, until=until, where=where, timezone=timezone)
 
 
-def _fill(made: Report, sources: Sequence[str], page: Page | None) -> None:
+def _fill(made: UsageReport, sources: Sequence[str], page: Page | None) -> None:
     for source in sources:
         if is_ledger(source):
             _fill_from_ledger(made, source, page)
@@ -105,7 +105,7 @@ def _fill(made: Report, sources: Sequence[str], page: Page | None) -> None:
         _say_junk(records)
 
 
-def _fill_from_ledger(made: Report, url: str, page: Page | None) -> None:
+def _fill_from_ledger(made: UsageReport, url: str, page: Page | None) -> None:
     with reading(ledger_url(url)) as reader:
         if page is not None:
             for tag in reader.tags():
@@ -124,7 +124,7 @@ def _say_days(days: int) -> None:
     say(f"Adding up {many} for this report and those to come...", err=True)
 
 
-def _records(made: Report, sources: Sequence[str]) -> Iterator[UsageRecord]:
+def _records(made: UsageReport, sources: Sequence[str]) -> Iterator[UsageRecord]:
     for source in sources:
         if is_ledger(source):
             with reading(ledger_url(source)) as reader:
@@ -160,7 +160,7 @@ def _say_junk(record_file: RecordFile) -> None:
         say(f"{record_file.name}: {lines} no record; the first is line {first}.", err=True)
 
 
-def _print_focus(made: Report, sources: Sequence[str]) -> None:
+def _print_focus(made: UsageReport, sources: Sequence[str]) -> None:
     from ..report import Focus, as_csv
 
     focus = Focus()
@@ -172,7 +172,7 @@ def _print_focus(made: Report, sources: Sequence[str]) -> None:
         say(f"{_streams(focus.unpriced)} no cost, and no row here.", err=True)
 
 
-def _show(made: Report, asked: dict[str, Any], page: Page | None) -> None:
+def _show(made: UsageReport, asked: dict[str, Any], page: Page | None) -> None:
     from ..report import as_csv, write_parquet
 
     if asked["as_json"]:

@@ -52,9 +52,9 @@ def records_of(source: str) -> Iterator[UsageRecord]:
 
 def ledger_records(reader: LedgerReader, since: datetime | None) -> Iterator[UsageRecord]:
     """The records of a ledger that began at a time or later, the oldest first."""
-    from usagestream import Report
+    from usagestream import UsageReport
 
-    yield from reader.records(Report(["model"], since=since))
+    yield from reader.records(UsageReport(["model"], since=since))
 
 
 def existing(source: str) -> Path:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement, Connection
 
-    from usagestream_core.records.report import Report
+    from usagestream_core.records.report import UsageReport
 
 __all__ = [
     "SUMS",
@@ -116,7 +116,7 @@ def name_column(table: Any, name: str, dialect: str) -> ColumnElement[Any]:
     return sa.select(each.c.value).where(each.c.key == tag).scalar_subquery()
 
 
-def conditions(report: Report, table: Any, dialect: str) -> list[ColumnElement[bool]]:
+def conditions(report: UsageReport, table: Any, dialect: str) -> list[ColumnElement[bool]]:
     """What `where` says, but for times."""
     found: list[ColumnElement[bool]] = []
     for name, values in report.where.items():
@@ -126,7 +126,7 @@ def conditions(report: Report, table: Any, dialect: str) -> list[ColumnElement[b
     return found
 
 
-def span(report: Report) -> tuple[int | None, int | None]:
+def span(report: UsageReport) -> tuple[int | None, int | None]:
     """Microseconds since 1970 that a report begins and ends at."""
     since, until = report.since, report.until
     return (None if since is None else _micros(since), None if until is None else _micros(until))
@@ -137,7 +137,7 @@ def _micros(moment: datetime) -> int:
 
 
 def read_streams(
-    connection: Connection, report: Report, spans: Iterable[tuple[int | None, int | None]]
+    connection: Connection, report: UsageReport, spans: Iterable[tuple[int | None, int | None]]
 ) -> None:
     """Add up the streams that began in these spans of time."""
     dialect = connection.dialect.name
@@ -159,7 +159,7 @@ def read_streams(
             report.add_first_chunks(_named(report, units, group), {int(at): int(count)})
 
 
-def read_rollups(connection: Connection, report: Report, days: Sequence[int]) -> None:
+def read_rollups(connection: Connection, report: UsageReport, days: Sequence[int]) -> None:
     """Add up the roll-ups of these days."""
     if not days:
         return
@@ -199,7 +199,7 @@ def _grouped(exprs: Sequence[Any], sums: Sequence[Any]) -> Any:
 
 
 def _exprs(
-    report: Report, table: Any, dialect: str
+    report: UsageReport, table: Any, dialect: str
 ) -> tuple[dict[str, int], list[ColumnElement[Any]]]:
     """The expression of each name, and of times how many microseconds one unit of theirs is.
 
@@ -221,7 +221,9 @@ def _exprs(
     return units, exprs
 
 
-def _named(report: Report, units: dict[str, int], group: Sequence[Any]) -> tuple[str | None, ...]:
+def _named(
+    report: UsageReport, units: dict[str, int], group: Sequence[Any]
+) -> tuple[str | None, ...]:
     names: list[str | None] = []
     for name, value in zip(report.by, group, strict=True):
         if name in units:
@@ -233,7 +235,7 @@ def _named(report: Report, units: dict[str, int], group: Sequence[Any]) -> tuple
 
 
 def _add(
-    report: Report, units: dict[str, int], row: tuple[Any, ...], first_chunks: dict[int, int]
+    report: UsageReport, units: dict[str, int], row: tuple[Any, ...], first_chunks: dict[int, int]
 ) -> None:
     groups = len(report.by)
     outcome, source, refused, currency, basis = row[groups : groups + 5]

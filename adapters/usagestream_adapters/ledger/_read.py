@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from usagestream_core.records.report import Report
+    from usagestream_core.records.report import UsageReport
 
 __all__ = ["LedgerReader", "Read"]
 
@@ -71,7 +71,7 @@ class LedgerReader:
             raise ConfigError(f"The ledger {self._database} says: {_short(exc)}") from exc
 
     def fill(
-        self, reports: Sequence[Report], *, progress: Callable[[int], None] | None = None
+        self, reports: Sequence[UsageReport], *, progress: Callable[[int], None] | None = None
     ) -> Read:
         """Add to each report what the ledger has of it. All are of the same streams.
 
@@ -124,7 +124,7 @@ class LedgerReader:
         days = days_of(connection).items()
         return {day: gone for day, (dirty, gone) in days if day <= newest and (gone or not dirty)}
 
-    def records(self, report: Report) -> Iterator[UsageRecord]:
+    def records(self, report: UsageReport) -> Iterator[UsageRecord]:
         """Give the records that a report is about, the oldest first. Those pruned are gone."""
         with self._asking(), self._database.reading() as connection:
             tests = conditions(report, streams, connection.dialect.name)
@@ -176,7 +176,7 @@ class LedgerReader:
             yield done, gone
 
 
-def _may_use_rollups(report: Report) -> bool:
+def _may_use_rollups(report: UsageReport) -> bool:
     """Whether days in UTC are fine enough."""
     times = [name for name in report.by if name in ("hour", "day", "month")]
     return "hour" not in times and (not times or report.timezone is UTC)

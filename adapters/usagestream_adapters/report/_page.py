@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
-from usagestream_core.records.report import FAILURES, Report, ReportLine
+from usagestream_core.records.report import FAILURES, ReportLine, UsageReport
 from usagestream_core.usage import UsageSource
 
 from ._style import STYLE
@@ -32,17 +32,17 @@ _STEP: Final = 8
 class Page:
     """What is on the page: some reports of the same streams as `report` is of."""
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: UsageReport) -> None:
         self._asked = report
         self._days = self._like("day", "model")
         self._models = self._like("model")
         self._outcomes = self._like("outcome")
-        self._tags: dict[str, Report | None] = {}
+        self._tags: dict[str, UsageReport | None] = {}
         for each in report.by:
             self.add_tag(each)
 
     @property
-    def reports(self) -> list[Report]:
+    def reports(self) -> list[UsageReport]:
         """To be filled, by whoever does not add records one by one."""
         found = [self._days, self._models, self._outcomes]
         return [*found, *(tag for tag in self._tags.values() if tag is not None)]
@@ -66,9 +66,9 @@ class Page:
                 if report.groups > _MOST_VALUES:
                     self._tags[tag] = None  # one value for each stream: nothing to look at
 
-    def _like(self, *by: str) -> Report:
+    def _like(self, *by: str) -> UsageReport:
         asked = self._asked
-        return Report(
+        return UsageReport(
             by, since=asked.since, until=asked.until, where=asked.where, timezone=asked.timezone
         )
 
@@ -175,13 +175,13 @@ class Page:
     def _by_model(self) -> str:
         return _section("Models", self._ranking("model", self._models))
 
-    def _by_tag(self, tag: str, report: Report | None) -> str:
+    def _by_tag(self, tag: str, report: UsageReport | None) -> str:
         title = f"By {safe(tag.removeprefix('tag:'))}"
         if report is None:
             return _section(title, f"<p>More than {_MOST_VALUES:,} values.</p>")
         return _section(title, self._ranking(safe(tag), report))
 
-    def _ranking(self, title: str, report: Report) -> str:
+    def _ranking(self, title: str, report: UsageReport) -> str:
         what, measure, words = self._measure()
         lines = report.lines
         most = max(map(measure, lines)) or Decimal(1)
@@ -309,7 +309,7 @@ def _kinds(total: ReportLine) -> str:
     return _section("Tokens", _table(["kind", "", "tokens", "of them estimated"], rows))
 
 
-def _outcomes(report: Report) -> str:
+def _outcomes(report: UsageReport) -> str:
     lines = sorted(report.lines, key=lambda line: -line.streams)
     whole = sum(line.streams for line in lines)
     failures = {outcome.value for outcome in FAILURES}

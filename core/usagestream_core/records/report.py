@@ -18,8 +18,8 @@ from .totals import was_refused
 
 __all__ = [
     "Portion",
-    "Report",
     "ReportLine",
+    "UsageReport",
     "nano",
     "portion_of",
     "tag_of",
@@ -177,12 +177,12 @@ class ReportLine:
         return self.sources[source] / whole if whole else None
 
 
-class Report:
+class UsageReport:
     """Streams grouped by what `by` names, those that cost most first.
 
     As in::
 
-        report = Report(by=["model", "tag:customer"])
+        report = UsageReport(by=["model", "tag:customer"])
         for record in JsonLinesSink.read("usage.jsonl"):
             report.add(record)
         for line in report.lines:
