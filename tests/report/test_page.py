@@ -237,3 +237,12 @@ def test_the_command_writes_a_page(record: Recorder, filed: Filer, tmp_path: Pat
     assert "And 50 more." in Parsed(out.read_text("utf-8")).texts
     failed = CliRunner().invoke(main, [*words, str(tmp_path / "no" / "page")])
     assert "cannot be written" in failed.stderr
+
+
+@pytest.mark.parametrize(("days", "few"), [(4, True), (5, False)])
+def test_a_few_days_are_no_wall(record: Recorder, days: int, few: bool) -> None:
+    """Their bars take a part of the page's width."""
+    text = page(*(record(at=NOON + timedelta(days=day)) for day in range(days)))
+    classes = [attrs.get("class") for tag, attrs in Parsed(text).tags if tag == "figure"]
+    assert (classes[0] == "few") is few
+    assert ".few{max-width:" in text

@@ -31,6 +31,7 @@ dt{color:var(--soft);font-size:.87rem}dd{margin:0}
 dd b{display:block;font-size:1.3rem;font-weight:600;font-variant-numeric:tabular-nums}
 dd small{display:block;color:var(--soft)}
 figure{margin:0}
+.few{max-width:18rem}
 .top,.axis{color:var(--soft);font-size:.8rem}
 .axis{display:flex;justify-content:space-between;margin-top:.3rem}
 svg.bars{display:block;width:100%;height:12rem;border-bottom:1px solid var(--line)}

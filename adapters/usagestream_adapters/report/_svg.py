@@ -19,6 +19,8 @@ __all__ = ["COLOURS", "Bar", "bar", "bars"]
 COLOURS: Final = 8
 """Classes `c0` to `c7`; the last is for what is left."""
 _HEIGHT: Final = 200
+_FEW: Final = 4
+"""Bars that are given less room: one day alone is no wall."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +51,9 @@ def bars(title: str, made: Sequence[Bar], top: str) -> str:
                     f'height="{height:.2f}"><title>{safe(words)}</title></rect>'
                 )
     labels = [made[index].label for index in _some(len(made))]
+    few = ' class="few"' if len(made) <= _FEW else ""
     return (
-        f'<figure><div class="top">{safe(top)}</div>'
+        f'<figure{few}><div class="top">{safe(top)}</div>'
         f'<svg class="bars" role="img" aria-label="{safe(title)}" preserveAspectRatio="none" '
         f'viewBox="0 0 {max(len(made), 1)} {_HEIGHT}">{"".join(rects)}</svg>'
         f'<div class="axis">{"".join(f"<span>{safe(label)}</span>" for label in labels)}</div>'
