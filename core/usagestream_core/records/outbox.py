@@ -110,8 +110,7 @@ class Outbox:
 
     def begin(self, begun: Begun) -> Writing | None:
         """A request is about to be sent: note it. `None` where nothing is to be waited for."""
-        if self._ledger is None:
-            return None
+        assert self._ledger is not None, "nobody to be told"
         try:
             return self._ledger.begin(begun)
         except Exception:
