@@ -204,15 +204,14 @@ class Writer:
             self._start()
 
     def _start(self) -> None:
-        if self._thread is None or not self._thread.is_alive():
-            with self._starting:
-                if self._thread is None or not self._thread.is_alive():
-                    thread = threading.Thread(target=self._run, name="usagestream", daemon=True)
-                    try:
-                        thread.start()
-                    except RuntimeError:  # the interpreter ends: `stop` writes
-                        return
-                    self._thread = thread
+        with self._starting:
+            if self._thread is None or not self._thread.is_alive():
+                thread = threading.Thread(target=self._run, name="usagestream", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError:  # the interpreter ends: `stop` writes
+                    return
+                self._thread = thread
 
     def _run(self) -> None:
         beat_at = 0.0
