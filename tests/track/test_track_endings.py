@@ -339,11 +339,19 @@ for _ in stream:
 def test_a_stream_that_is_open_when_the_program_ends(
     tmp_path: Path, server: Emulator, how: str, source: str
 ) -> None:
-    """It is recorded while everything still works, and nothing is said on the way out."""
+    """It is recorded while everything still works, and the program ends as it does without us.
+
+    Which is in silence, but for CPython 3.13.0: it crashes on the generator of an open stream.
+    """
     path = tmp_path / "records.jsonl"
-    program = [sys.executable, "-c", EXIT, how, server.openai_base_url, str(path)]
-    ended = subprocess.run(program, timeout=30, check=True, capture_output=True, text=True)
+
+    def end(how: str) -> tuple[int, str]:
+        program = [sys.executable, "-c", EXIT, how, server.openai_base_url, str(path)]
+        ended = subprocess.run(program, timeout=30, check=False, capture_output=True, text=True)
+        return ended.returncode, ended.stderr
+
+    assert end(how) == end("bare")
     (record,) = JsonLinesSink.read(path)
     assert (record.outcome, record.reason) == (Outcome.ABANDONED, "exit")
-    assert (record.usage.source, ended.stderr) == (source, "")
+    assert record.usage.source == source
     assert (record.cost is not None) == (source == "estimated")
