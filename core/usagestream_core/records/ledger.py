@@ -15,6 +15,8 @@ from ..cost import Scope
 from ..record import Api
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..record import UsageRecord
 
 __all__ = ["Begun", "Ledger", "LedgerChoice", "Writing", "apause", "asettled", "settled"]
@@ -111,13 +113,19 @@ async def apause(seconds: float) -> None:
     """Let others run for so long, on asyncio or on trio."""
     import asyncio  # slow to import, and loaded already where it is of use
 
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        trio: Any = sys.modules.get("trio")
-        if trio is not None and trio.lowlevel.in_trio_run():
-            await trio.sleep(seconds)
-        else:
-            time.sleep(seconds)  # noqa: ASYNC251 - nobody knows who drives this
-    else:
+    trio: Any = sys.modules.get("trio")
+    if _is_in(asyncio.get_running_loop):
         await asyncio.sleep(seconds)
+    elif trio is not None and _is_in(trio.lowlevel.current_task):
+        await trio.sleep(seconds)
+    else:
+        time.sleep(seconds)  # noqa: ASYNC251 - nobody knows who drives this
+
+
+def _is_in(current: Callable[[], object]) -> bool:
+    """Whether we run in what this gives; it raises where we do not."""
+    try:
+        current()
+    except RuntimeError:
+        return False
+    return True
