@@ -6,7 +6,8 @@ are grouped by that too, and by the names of the report.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from usagestream_core.record import Outcome
@@ -227,11 +228,16 @@ def _named(
     names: list[str | None] = []
     for name, value in zip(report.by, group, strict=True):
         if name in units:
-            moment = _EPOCH + timedelta(microseconds=int(value) * units[name])
-            names.append(time_name(name, moment, report.timezone))
+            names.append(_time_name(name, int(value) * units[name], report.timezone))
         else:
             names.append(value)
     return tuple(names)
+
+
+@lru_cache(maxsize=1024)
+def _time_name(name: str, micros: int, timezone: tzinfo) -> str:
+    """`time_name`, which a report of many groups asks for again and again."""
+    return time_name(name, _EPOCH + timedelta(microseconds=micros), timezone)
 
 
 def _add(
