@@ -103,15 +103,23 @@ def _rows(connection: Connection, day: int) -> Iterator[dict[str, Any]]:
     sums: dict[tuple[bool, str], _Sums] = defaultdict(_Sums)
     known: dict[tuple[bool, str], dict[str, Any]] = {}
     width = len(exprs)
+    found: dict[tuple[Any, ...], list[tuple[tuple[bool, str], dict[str, Any]]]] = {}
+
+    def levels(row: Any) -> list[tuple[tuple[bool, str], dict[str, Any]]]:
+        group = (*row[: width - 1], json.dumps(row[width - 1], sort_keys=True))
+        if group not in found:
+            found[group] = list(_levels(dict(zip((*key, "tags"), row[:width], strict=True))))
+        return found[group]
+
     for row in connection.execute(sa.select(*exprs, *SUMS).where(*within).group_by(*groups)):
-        for where, facts in _levels(dict(zip((*key, "tags"), row[:width], strict=True))):
+        for where, facts in levels(row):
             known[where] = facts
             sums[where].add(row[width:])
     bucket = latency_bucket()
     timed = sa.select(*exprs, bucket.label("at"), sa.func.count()).where(*within)
     timed = timed.where(streams.c.first_chunk_us.is_not(None)).group_by(*groups, sa.text("at"))
     for row in connection.execute(timed):
-        for where, _ in _levels(dict(zip((*key, "tags"), row[:width], strict=True))):
+        for where, _ in levels(row):
             sums[where].first_chunks[int(row[width])] += int(row[width + 1])
     for (tagged, digest), facts in known.items():
         made = sums[tagged, digest].row()
