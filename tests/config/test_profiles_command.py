@@ -145,3 +145,24 @@ def test_credentials_made_in_code_have_no_place_here(monkeypatch: pytest.MonkeyP
     assert azure.problem is None
     origins = {each.field: each.origin for each in azure.values}
     assert "AZURE_CLIENT_ID" in origins["credential"]
+
+
+def test_it_names_all_mistakes_of_a_file_at_once(write: Write) -> None:
+    """Those of the file itself, and those of each profile in it."""
+    write(
+        'default = "none"\n'
+        "[profiles]\n"
+        "odd = 1\n"
+        "[profiles.first]\n"
+        'provider = "opena"\n'
+        "[profiles.second]\n"
+        'provider = "openai"\n'
+        "api_keys = 1\n"
+        "[profiles.good]\n"
+        'provider = "openai"\n'
+        'api_key = { env = "SEEDED" }\n',
+    )
+    result = run()
+    assert result.exit_code == 1
+    for mistake in (":1: default names", "profiles.odd must be", ":5: ", ":8: "):
+        assert result.stderr.count(mistake) == 1

@@ -43,6 +43,8 @@ class ProfileFile:
     """What it says of prices, not checked yet; empty where it says nothing."""
     text: str = field(repr=False)
     finding: Finding = "found"
+    mistakes: tuple[str, ...] = ()
+    """What is wrong with the file itself, beside what may be wrong with a profile in it."""
 
     @property
     def folder(self) -> Path:
@@ -54,7 +56,9 @@ class ProfileFile:
         return place(self.path, self.text, (*self.prefix, *keys))
 
 
-def find_file(environ: Mapping[str, str], start: Path | None = None) -> ProfileFile | None:
+def find_file(
+    environ: Mapping[str, str], start: Path | None = None, *, strict: bool = True
+) -> ProfileFile | None:
     """Read the profile file that is in force, or return `None` where there is none.
 
     That is the one that `USAGESTREAM_CONFIG` names; else the nearest `usagestream.toml`, or
@@ -62,8 +66,14 @@ def find_file(environ: Mapping[str, str], start: Path | None = None) -> ProfileF
     one) or above it; else `usagestream.toml` in the user's configuration folder. Files are not
     merged.
 
-    Raises `ConfigError` for a file that cannot be read, naming the file and the line.
+    Raises `ConfigError` for a file that cannot be read, naming the file and the line; and, if
+    `strict`, for one that has `mistakes`, naming them all.
     """
+    file = _found(environ, start)
+    return _sound(file) if strict else file
+
+
+def _found(environ: Mapping[str, str], start: Path | None) -> ProfileFile | None:
     named = environ.get("USAGESTREAM_CONFIG")
     if named:
         path = Path(named).expanduser()
@@ -84,7 +94,13 @@ def read_file(path: Path) -> ProfileFile | None:
 
     Raises `ConfigError` as `find_file` does.
     """
-    return _read(path.parent.resolve() / path.name, "found")
+    return _sound(_read(path.parent.resolve() / path.name, "found"))
+
+
+def _sound(file: ProfileFile | None) -> ProfileFile | None:
+    if file is not None and file.mistakes:
+        raise ConfigError("\n".join(file.mistakes))
+    return file
 
 
 def looked_for(start: Path | None = None) -> str:
@@ -195,8 +211,6 @@ def _checked(path: Path, text: str, prefix: tuple[str, ...], table: object) -> P
     if not isinstance(prices, dict):
         wrong('must be a table: write [prices], and in it file = "...".', "prices")
     default, named = _checked_profiles(settings, wrong)
-    if mistakes:
-        raise ConfigError("\n".join(mistakes))
     return ProfileFile(
         path=path,
         prefix=prefix,
@@ -204,8 +218,9 @@ def _checked(path: Path, text: str, prefix: tuple[str, ...], table: object) -> P
         profiles=named,
         telemetry=settings.get("telemetry"),
         ledger=settings.get("ledger"),
-        prices=cast("dict[str, Any]", prices),
+        prices=cast("dict[str, Any]", prices) if isinstance(prices, dict) else {},
         text=text,
+        mistakes=tuple(mistakes),
     )
 
 
@@ -230,4 +245,4 @@ def _checked_profiles(
             f"{suggestion(str(default), list(named))}",
             "default",
         )
-    return default, named
+    return default, {name: each for name, each in named.items() if isinstance(each, dict)}

@@ -66,14 +66,18 @@ def list_profiles(
 
     With `file`, that one is taken for the file in force. Sends nothing and raises nothing for a
     profile that is wrong: its `problem` says so. Raises `ConfigError` for a file that cannot be
-    read at all.
+    read at all, or has a mistake outside its profiles; it names those of the profiles as well.
     """
-    file = file or find_file(environ, start)
+    file = file or find_file(environ, start, strict=False)
     try:
         chosen = environ.get("USAGESTREAM_PROFILE") or chosen_name(file) or only_provider(environ)
     except ConfigError:
         chosen = None
-    return list(_all(file, chosen, environ))
+    listed = list(_all(file, chosen, environ))
+    if file is not None and file.mistakes:
+        problems = [each.problem for each in listed if each.configured and each.problem]
+        raise ConfigError("\n".join([*file.mistakes, *problems]))
+    return listed
 
 
 def _all(
