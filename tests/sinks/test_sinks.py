@@ -9,11 +9,13 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar, copy_context
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from types import coroutine
 from typing import Any
 
 import pytest
@@ -94,6 +96,30 @@ def test_records_keep_their_order_over_threads() -> None:
         list(pool.map(partial(put, outbox), [record(str(n)) for n in range(200)]))
     outbox.wait()
     assert sorted(seen, key=int) == [str(n) for n in range(200)]
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_the_collector_may_take_a_sink_first(taken: bool) -> None:
+    """A sink that waits when its loop is gone is ended once, whatever is collected first."""
+    ended: list[str] = []
+
+    @coroutine
+    def pause() -> Generator[None]:
+        yield
+
+    async def sink() -> None:
+        try:
+            await pause()
+        finally:
+            ended.append("sink")
+
+    work = sink()
+    awaiting: Any = outbox_module._in_context(copy_context(), work)  # pyright: ignore[reportPrivateUsage]
+    awaiting.send(None)
+    if taken:
+        work.close()
+    awaiting.close()
+    assert ended == ["sink"]
 
 
 def test_closing_waits_for_another_thread() -> None:

@@ -371,6 +371,9 @@ def _in_context(context: Context, work: Coroutine[Any, Any, None]) -> Generator[
             return
         try:
             answer = yield awaited
+        except GeneratorExit:
+            context.run(work.close)  # nothing, if the collector took that one first
+            raise
         except BaseException as exc:  # noqa: BLE001 - passed on to whom it is for
             step = partial(work.throw, exc)
         else:
