@@ -395,13 +395,18 @@ def test_the_command_writes_pages_and_focus_of_a_ledger(file: Path, tmp_path: Pa
     assert focus.stdout.count("\n") > 20
 
 
+def ago(days: int) -> str:
+    """A day so long ago, also where midnight passes in between."""
+    return (TODAY - timedelta(days=days)).date().isoformat()
+
+
 def test_the_command_says_what_is_not_in_a_report(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Streams without an end, and days that were pruned."""
     database = Database(f"sqlite:///{file}")
     keep(database, made(1, seed=1), state="open")
-    pruned = run("ledger", "prune", "--ledger", f"sqlite:///{file}", "--before", "8d")
+    pruned = run("ledger", "prune", "--ledger", f"sqlite:///{file}", "--before", ago(8))
     database.close()
     assert pruned.exit_code == 0, pruned.output
     assert "of 1 day; what each of them came to is kept." in pruned.stdout
@@ -409,7 +414,7 @@ def test_the_command_says_what_is_not_in_a_report(
     assert "1 stream has no end yet, and is not in this." in said
     assert "1 day was pruned: they can be reported by day in UTC, and are not in this." in said
     monkeypatch.setenv("USAGESTREAM_LEDGER", f"sqlite:///{file}")
-    pruned = run("ledger", "prune", "--before", "5d")
+    pruned = run("ledger", "prune", "--before", ago(5))
     assert "of 3 days; what" in pruned.stdout
     database = Database(f"sqlite:///{file}")
     keep(database, made(2, seed=2), state="open")
