@@ -439,7 +439,7 @@ def test_one_day_is_said_as_one(tmp_path: Path) -> None:
     ("words", "said"),
     [
         (["report", "mysql://x/y"], "A ledger is kept in SQLite or PostgreSQL"),
-        (["report", "sqlite:///no.db"], "There is no ledger no.db"),
+        (["report", "sqlite:///no.db"], "There is no ledger sqlite:///no.db"),
         (["ledger", "prune", "--before", "90d"], "No ledger is named"),
         (["ledger", "prune", "--ledger", "sqlite:///no.db", "--before", "x"], "'x' is no time"),
     ],

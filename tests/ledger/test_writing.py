@@ -42,6 +42,21 @@ def wait_until(true: Callable[[], object]) -> None:
         time.sleep(0.005)
 
 
+def test_a_relative_file_is_of_the_folder_it_was_named_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever the program goes later: each thread connects when it first has something to say."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(tmp_path)
+    with Kept("sqlite:///usage.db", spool=tmp_path / "spool.jsonl") as ledger:
+        assert str(ledger) == "<SqlLedger sqlite:///usage.db>"
+        monkeypatch.chdir(elsewhere)
+        ledger.end(record_of())
+        assert ledger.row()["state"] == "ended"
+    assert list(elsewhere.iterdir()) == []
+
+
 def test_each_column_has_what_the_record_says(ledger: Kept) -> None:
     """Money in whole nano-units, times in microseconds."""
     beginning = begun(tags={"customer": "acme"}, service_tier_asked="flex", deployment="d")

@@ -62,7 +62,10 @@ class Database:
 
     def __init__(self, url: str, *, fsync: bool = False, timeout: float = 5.0) -> None:
         self.url = _parsed(url)
+        self._shown = self.url.render_as_string(hide_password=True)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        if self.is_sqlite:  # of the folder of now, wherever the program goes later
+            self.url = self.url.set(database=str(Path(self.url.database or "").absolute()))
         self._fsync = fsync
         self._timeout = timeout
         self._lock = threading.Lock()
@@ -70,7 +73,7 @@ class Database:
         self._engine: Engine | None = None
 
     def __str__(self) -> str:
-        return self.url.render_as_string(hide_password=True)
+        return self._shown
 
     @property
     def path(self) -> Path | None:

@@ -52,7 +52,7 @@ class LedgerReader:
         self._database = Database(url)
         path = self._database.path
         if path is not None and not Path(path).is_file():
-            raise ConfigError(f"There is no ledger {path}.")
+            raise ConfigError(f"There is no ledger {self._database}.")
         if self._database.is_sqlite:
             listen(self._database.engine, "connect", _with_logarithm)
         with self._asking():
