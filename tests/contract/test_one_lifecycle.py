@@ -92,6 +92,8 @@ class Life:
                 trio.run(main)
             else:
                 asyncio.run(main())
+            if open_stream_count():  # a loop that ends lets go of generators that were left in it
+                gc.collect()
         (record,) = self.records
         return record
 
