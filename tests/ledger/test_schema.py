@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from pathlib import Path
+from typing import cast
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -31,8 +33,10 @@ def test_many_open_a_new_ledger_at_once(url: str) -> None:
     """One of them makes it, the others find it made."""
     failures: list[BaseException] = []
     databases = [Database(url) for _ in range(6)]
+    all_at_once = threading.Barrier(len(databases))
 
     def open_one(database: Database) -> None:
+        all_at_once.wait()
         try:
             database.open()
         except BaseException as exc:  # noqa: BLE001 - shown below
@@ -45,6 +49,34 @@ def test_many_open_a_new_ledger_at_once(url: str) -> None:
     for thread in threads:
         thread.join()
     assert failures == []
+
+
+class _Busy:
+    """A cursor that is refused so often, as SQLite refuses one of two that change a new file."""
+
+    def __init__(self, times: int, code: int = sqlite3.SQLITE_BUSY) -> None:
+        self.times = times
+        self.error = sqlite3.OperationalError("database is locked")
+        self.error.sqlite_errorcode = code
+
+    def execute(self, _: str) -> None:
+        self.times -= 1
+        if self.times >= 0:
+            raise self.error
+
+
+def test_who_is_refused_at_once_tries_again(tmp_path: Path) -> None:
+    """SQLite waits for nobody where two change a new file at once, whatever its timeout."""
+    url = f"sqlite:///{tmp_path}/usage.db"
+    twice = _Busy(2, sqlite3.SQLITE_BUSY | 2 << 8)  # with more said in the upper bits
+    Database(url)._write_ahead(cast("sqlite3.Cursor", twice))
+    assert twice.times == -1
+    with pytest.raises(sqlite3.OperationalError):
+        Database(url, timeout=0.02)._write_ahead(cast("sqlite3.Cursor", _Busy(10_000)))
+    full = _Busy(2, sqlite3.SQLITE_FULL)
+    with pytest.raises(sqlite3.OperationalError):
+        Database(url)._write_ahead(cast("sqlite3.Cursor", full))
+    assert full.times == 1
 
 
 def test_a_ledger_of_a_newer_version_is_refused(database: Database, url: str) -> None:

@@ -7,6 +7,7 @@ lock before it begins, and begins at once with the right to write.
 from __future__ import annotations
 
 import os
+import sqlite3
 import threading
 import time
 from collections.abc import Generator
@@ -48,6 +49,7 @@ _ALIVE: Final = {
 }
 """A server that is gone without a word is noticed within half a minute, not within hours."""
 
+_PAUSE: Final = 0.005
 _left_alone: Final[list[object]] = []
 """What a forked child has of its parents' connections."""
 _POSTGRES: Final = ("postgresql", "postgres", "postgresql+psycopg")
@@ -111,9 +113,22 @@ class Database:
         connection.isolation_level = None  # so that BEGIN is ours: see _begin
         cursor = connection.cursor()
         cursor.execute("PRAGMA page_size = 8192")  # of a new file: in 4096 one row has a page
-        cursor.execute("PRAGMA journal_mode = WAL")
+        self._write_ahead(cursor)
         cursor.execute(f"PRAGMA synchronous = {'FULL' if self._fsync else 'NORMAL'}")
         cursor.close()
+
+    def _write_ahead(self, cursor: sqlite3.Cursor) -> None:
+        """Have a new file written ahead. Of several that do, SQLite refuses all but one at once."""
+        deadline = time.monotonic() + self._timeout
+        while True:
+            try:
+                cursor.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError as exc:
+                if _is_busy(exc) and time.monotonic() < deadline:
+                    time.sleep(_PAUSE)
+                    continue
+                raise
+            return
 
     @contextmanager
     def writing(self) -> Generator[Connection]:
@@ -216,6 +231,11 @@ class Database:
             finally:
                 with suppress(OSError):
                     _locks.flock(self._lock_file, _locks.LOCK_UN)
+
+
+def _is_busy(exc: sqlite3.OperationalError) -> bool:
+    """Whether another connection was in the way. Codes have a kind in their upper bits."""
+    return exc.sqlite_errorcode & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 
 def _owners_file(path: Path) -> int:
