@@ -1,4 +1,4 @@
-"""Locks that work on in a forked child, and locks of files that are not waited for without end."""
+"""Locks of threads that work on in a forked child, and locks of files."""
 
 from __future__ import annotations
 
@@ -96,21 +96,31 @@ def try_file_lock(descriptor: int) -> bool:
 
 
 @contextmanager
-def file_lock(descriptor: int, path: Path, seconds: float) -> Generator[None]:
+def file_lock(descriptor: int, path: Path, seconds: float | None) -> Generator[None]:
     """Keep other openings of a file out, those of this process too.
 
-    Raises `TimeoutError` where somebody else holds it for that many seconds.
+    Raises `TimeoutError` where somebody else holds it for that many seconds; `None` waits for as
+    long as it takes, and each in turn.
     """
+    _take(descriptor, path, seconds)
+    try:
+        yield
+    finally:
+        # Closing it would not do: a child that was forked meanwhile has it open too.
+        if _locks is not None:  # pragma: no branch - Windows
+            _locks.flock(descriptor, _locks.LOCK_UN)
+
+
+def _take(descriptor: int, path: Path, seconds: float | None) -> None:
+    if seconds is None:
+        if _locks is not None:  # pragma: no branch - Windows
+            _locks.flock(descriptor, _locks.LOCK_EX)
+        return
     deadline = time.monotonic() + seconds
     while not try_file_lock(descriptor):
         if time.monotonic() >= deadline:
             raise TimeoutError(f"{path} was locked by somebody else for {seconds:g} seconds")
         time.sleep(_PAUSE)
-    try:
-        yield
-    finally:
-        if _locks is not None:  # pragma: no branch - Windows
-            _locks.flock(descriptor, _locks.LOCK_UN)
 
 
 def at_path(descriptor: int, path: Path) -> bool:

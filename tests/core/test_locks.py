@@ -80,6 +80,24 @@ def test_a_files_lock_is_between_openings(tmp_path: Path) -> None:
         assert try_file_lock(other.fileno())
 
 
+def test_a_files_lock_is_waited_for(tmp_path: Path) -> None:
+    """For as long as it takes, where that is asked for."""
+    path, taken = tmp_path / "file", list[str]()
+
+    def take() -> None:
+        with path.open("rb") as other, file_lock(other.fileno(), path, None):
+            taken.append("other")
+
+    waiting = threading.Thread(target=take)
+    with path.open("wb") as one:
+        with file_lock(one.fileno(), path, None):
+            waiting.start()
+            waiting.join(0.01)
+            taken.append("one")
+        waiting.join(10)
+    assert taken == ["one", "other"]
+
+
 def test_whether_an_open_file_is_still_at_its_path(tmp_path: Path) -> None:
     """It is not once it was moved, or another has its name."""
     path = tmp_path / "file"

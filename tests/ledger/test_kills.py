@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 from tests._support.streaming import fork, stream_for_ever
 
+from usagestream_adapters.ledger._database import Database
+from usagestream_core.locks import try_file_lock
+
 from .conftest import Kept
 
 
@@ -73,6 +76,32 @@ def killing(url: str, folder: Path, processes: int, kills: int) -> None:
         lost = [row for row in rows.values() if row["state"] == "lost"]
         assert {row["reason"] for row in lost} <= {"killed"}
         assert ledger._spool.size == 0  # pyright: ignore[reportPrivateUsage]
+
+
+def test_a_child_of_one_that_is_killed_while_it_writes_keeps_nobody_out(tmp_path: Path) -> None:
+    """The lock's file is open in the child too, which has to let go of it."""
+    ending, end = os.pipe()
+    started, start = os.pipe()
+
+    def write_and_die() -> None:  # pragma: no cover - in another process
+        database = Database(f"sqlite:///{tmp_path / 'usage.db'}")
+        database.open()
+        os.close(end)
+        if not os.fork():
+            database.forked()
+            os.write(start, b".")
+            os.read(ending, 1)
+            os._exit(0)
+        os.read(started, 1)
+        with database.writing():
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    writing = fork(write_and_die)
+    assert os.waitstatus_to_exitcode(os.waitpid(writing, 0)[1]) == -signal.SIGKILL
+    with (tmp_path / "usage.db.lock").open("rb") as lock:
+        assert try_file_lock(lock.fileno())
+    for pipe in (end, ending, start, started):
+        os.close(pipe)
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ from sqlalchemy import text
 from usagestream import ConfigError
 from usagestream_adapters.ledger._database import Database
 from usagestream_adapters.ledger._schema import VERSION_TABLE, metadata
+from usagestream_core.locks import try_file_lock
 
 
 def test_the_migrations_come_to_the_schema(database: Database) -> None:
@@ -119,6 +120,17 @@ def test_a_page_of_sqlite_holds_more_than_one_row(tmp_path: Path) -> None:
         assert connection.execute(text("PRAGMA page_size")).scalar() == 8192
         assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
     database.close()
+
+
+def test_who_writes_while_it_is_closed_is_alone_to_the_end(tmp_path: Path) -> None:
+    """As where the interpreter ends before a slow write does."""
+    closed = Database(f"sqlite:///{tmp_path / 'usage.db'}")
+    with closed.writing(), (tmp_path / "usage.db.lock").open("rb") as lock:
+        closed.close()
+        assert not try_file_lock(lock.fileno())
+    with (tmp_path / "usage.db.lock").open("rb") as lock:
+        assert try_file_lock(lock.fileno())
+    closed.close()
 
 
 def test_a_password_is_not_shown() -> None:

@@ -8,30 +8,21 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import threading
 import time
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from usagestream_core.errors import ConfigError
+from usagestream_core.locks import ForkSafeLock, file_lock
 
 from ._schema import VERSION_TABLE
 from ._sqlalchemy import ArgumentError, listen, sa
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
     from sqlalchemy import Connection, Engine
     from sqlalchemy.engine import URL
-
-try:
-    import fcntl as _fcntl
-except ImportError:  # pragma: no cover - Windows, where SQLite's own waiting has to do
-    _locks: ModuleType | None = None
-else:
-    _locks = _fcntl
 
 __all__ = ["HEAD", "Database"]
 
@@ -70,7 +61,7 @@ class Database:
             self.url = self.url.set(database=str(Path(self.url.database or "").absolute()))
         self._fsync = fsync
         self._timeout = timeout
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
         self._lock_file: int | None = None
         self._engine: Engine | None = None
 
@@ -200,37 +191,38 @@ class Database:
         engine, self._engine = self._engine, None
         if engine is not None:
             engine.dispose()
-        file, self._lock_file = self._lock_file, None
-        if file is not None:
-            os.close(file)
+        if self._lock.acquire(blocking=False):  # else somebody writes, and has it locked
+            self._close_lock_file()
+            self._lock.release()
 
     def forked(self) -> None:
         """Forget the connections of the parent without closing them: this is its forked child.
 
         Nor may the collector close them: SQLite would take what the parent has open for its own.
         """
-        self._lock = threading.Lock()
         engine, self._engine = self._engine, None
         if engine is not None:
             _left_alone.append(engine)
-        self._lock_file = None
+        self._close_lock_file()  # else a parent that is killed has it locked for as long as we live
+
+    def _close_lock_file(self) -> None:
+        file, self._lock_file = self._lock_file, None
+        if file is not None:
+            os.close(file)
 
     @contextmanager
     def _alone(self) -> Generator[None]:
         """Keep other writers of the same SQLite file out: threads and processes, fairly."""
         path = self.path
-        if path is None or _locks is None:
+        if path is None:
             yield
             return
+        path = path.with_name(f"{path.name}.lock")
         with self._lock:
             if self._lock_file is None:
-                self._lock_file = _owners_file(path.with_name(f"{path.name}.lock"))
-            _locks.flock(self._lock_file, _locks.LOCK_EX)
-            try:
+                self._lock_file = _owners_file(path)
+            with file_lock(self._lock_file, path, None):
                 yield
-            finally:
-                with suppress(OSError):
-                    _locks.flock(self._lock_file, _locks.LOCK_UN)
 
 
 def _is_busy(exc: sqlite3.OperationalError) -> bool:
