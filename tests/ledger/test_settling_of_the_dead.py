@@ -273,3 +273,22 @@ def test_a_forked_child_is_a_process_of_its_own(opener: Opener) -> None:
     rows = ours.rows()
     assert [rows[each.id]["state"] for each in (first, second, third)] == ["ended", "ended", "open"]
     assert rows[first.id]["process"] == rows[third.id]["process"] != rows[second.id]["process"]
+
+
+def test_taking_old_streams_back_marks_their_day(
+    opener: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Daily sums have them as lost, which they are not any more."""
+    ours = opener()
+    beginning = begun(started_at=datetime.now(UTC) - timedelta(days=3))
+    assert ours.begin(beginning).wait(10)
+    with monkeypatch.context() as asleep:
+        elsewhere(asleep)
+        later(asleep, 61)
+        opener()
+    with ours._database.writing() as connection:
+        connection.execute(update(rolled_days).values(dirty=False))
+    ours._writer._beat()
+    assert ours.row()["state"] == "open"
+    with ours._database.reading() as connection:
+        assert connection.execute(select(rolled_days.c.dirty)).scalars().all() == [True]

@@ -103,8 +103,8 @@ def imported(url: str, records: Iterable[UsageRecord]) -> int:
         rest = iter(records)
         while rows := [ended_row(record) for record in islice(rest, _GROUP)]:
             with database.writing() as connection:
-                statements.upsert_end(connection, rows)
                 statements.mark_days(connection, rows, database.now(connection))
+                statements.upsert_end(connection, rows)
             count += len(rows)
     return count
 

@@ -99,7 +99,10 @@ class SqlLedger:
         self._writer.give("end", record)
 
     def replace(self, record: UsageRecord) -> None:
-        """Put a record in place of the one with its id: what it used, or cost, is known better."""
+        """Put a record in place of the one with its id: what it used, or cost, is known better.
+
+        One that was pruned is not put back: its day's sums have it as it was.
+        """
         self._writer.give("replace", record)
 
     def flush(self, seconds: float) -> bool:

@@ -53,6 +53,8 @@ class Process:
         row |= {"pid_began": _began(self.pid), "beat_at": now}
         connection.execute(sa.insert(processes).values(row))
         mine = sa.text(UNENDED) & (streams.c.process == self.id) & (streams.c.state == LOST)
+        found = connection.execute(sa.select(streams.c.begun_at).where(mine)).mappings()
+        mark_days(connection, [dict(row) for row in found], now)
         unknown = dict.fromkeys(
             ("ended_at", "outcome", "reason", "source", "lower_bound", "chunks")
         )
@@ -82,16 +84,15 @@ def settle(
             alive.add(row["id"])
     found = sa.select(streams.c.id, streams.c.process, streams.c.record, streams.c.begun_at)
     orphans = [
-        row
+        dict(row)
         for row in connection.execute(
             found.where(sa.text(UNENDED), streams.c.state == OPEN)
         ).mappings()
         if row["process"] not in alive
     ]
-    for group in _groups(orphans):
-        rows = [killed(row, seen.get(row["process"])) for row in group]
-        upsert_end(connection, rows)
-        mark_days(connection, rows, now)
+    mark_days(connection, orphans, now)
+    for group in _groups(sorted(orphans, key=lambda row: str(row["id"]))):
+        upsert_end(connection, [killed(row, seen.get(row["process"])) for row in group])
     gone = seen.keys() - alive
     if gone:
         connection.execute(sa.delete(processes).where(processes.c.id.in_(gone)))

@@ -1,4 +1,8 @@
-"""What is written: each statement may be done again, and changes nothing then."""
+"""What is written: each statement may be done again, and changes nothing then.
+
+Whoever writes rows of days that may be rolled up or pruned marks the days first, and takes rows in
+the order of their ids: so that of several nobody waits for who waits for them.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from ._rows import day_of
 from ._schema import DAY, ENDED, FRESH_DAYS, rolled_days, streams
-from ._sqlalchemy import postgresql, sqlite
+from ._sqlalchemy import postgresql, sa, sqlite
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from sqlalchemy import Connection
     from sqlalchemy.dialects.postgresql import Insert
@@ -20,29 +24,48 @@ __all__ = ["insert_begun", "mark_days", "replace", "upsert_end"]
 
 def insert_begun(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     """Begin streams; one that is there already stays as it is."""
-    connection.execute(_begun(connection.dialect.name), rows)
+    connection.execute(_begun(connection.dialect.name), _in_order(rows))
 
 
 def upsert_end(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     """End streams, begun here or not; one that has ended stays as it is."""
-    connection.execute(_ended(connection.dialect.name, again=False), rows)
+    connection.execute(_ended(connection.dialect.name, again=False), _in_order(rows))
 
 
-def replace(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Put these in place of what is there."""
-    connection.execute(_ended(connection.dialect.name, again=True), rows)
+def replace(
+    connection: Connection, rows: Sequence[Mapping[str, Any]], pruned: Collection[int] = ()
+) -> None:
+    """Put these in place of what is there; of the days that were pruned, what is gone stays gone.
+
+    The roll-up of such a day has it already, and would be added to it.
+    """
+    old = [row["id"] for row in rows if day_of(row) in pruned]
+    if old:
+        there = sa.select(streams.c.id).where(streams.c.id.in_(old))
+        gone = {*old} - {*connection.execute(there).scalars()}
+        rows = [row for row in rows if row["id"] not in gone]
+    if rows:
+        connection.execute(_ended(connection.dialect.name, again=True), _in_order(rows))
 
 
-def mark_days(connection: Connection, rows: Sequence[Mapping[str, Any]], now: int) -> None:
+def mark_days(connection: Connection, rows: Sequence[Mapping[str, Any]], now: int) -> set[int]:
     """Mark the days whose roll-up these rows make untrue, but for those that have none yet.
 
-    The mark waits for whoever rolls that day up, and they for it.
+    Gives those of them that were pruned. The mark waits for whoever rolls that day up or prunes it,
+    and they for it.
     """
     oldest = now // DAY - FRESH_DAYS
     days = sorted({day for day in map(day_of, rows) if day < oldest})
-    if days:
-        marks = [{"day": day, "dirty": True} for day in days]
-        connection.execute(_mark(connection.dialect.name), marks)
+    if not days:
+        return set()
+    marks = [{"day": day, "dirty": True} for day in days]
+    connection.execute(_mark(connection.dialect.name), marks)
+    marked = sa.select(rolled_days.c.day).where(rolled_days.c.day.in_(days))
+    return {*connection.execute(marked.where(rolled_days.c.pruned)).scalars()}
+
+
+def _in_order(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return sorted(rows, key=lambda row: str(row["id"]))
 
 
 def _insert(dialect: str, table: Any) -> Insert:

@@ -286,14 +286,14 @@ class Writer:
         ]
         ends = [row for kind, row in ended if kind == "end"]
         replaced = [row for kind, row in ended if kind == "replace"]
+        rows = [row for _, row in ended]
+        pruned = statements.mark_days(connection, rows, time.time_ns() // 1000)
         if begun:
             statements.insert_begun(connection, begun)
         if ends:
             statements.upsert_end(connection, ends)
         if replaced:
-            statements.replace(connection, replaced)
-        if ended:
-            statements.mark_days(connection, [row for _, row in ended], time.time_ns() // 1000)
+            statements.replace(connection, replaced, pruned)
 
     def _is_there(self) -> bool:
         """Whether the database may be written to; one that was away is asked now and then."""
