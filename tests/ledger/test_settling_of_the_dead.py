@@ -103,10 +103,10 @@ def test_one_of_another_machine_lives_while_its_heart_beats(
     beginning = begun()
     assert ours.begin(beginning).wait(10)
     elsewhere(monkeypatch)
-    later(monkeypatch, 59)
+    later(monkeypatch, 30)
     theirs = opener()
     assert theirs.settle() == []
-    later(monkeypatch, 2)
+    later(monkeypatch, 31)
     assert theirs.settle() == [beginning.id]
     assert theirs.settle() == []
 
