@@ -14,10 +14,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from usagestream import Price, Rates, Usage, UsageRecord, cost_of
 from usagestream_adapters.ledger import Database, metadata
 
 DAYS = 365
@@ -47,11 +49,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.reports", description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--url", help="of an empty database; a file of its own by default")
+    parser.add_argument(
+        "--whole", action="store_true", help="with a record in each row, so that rows are as wide"
+    )
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         url = arguments.url or f"sqlite:///{Path(folder) / 'usage.db'}"
         start = time.perf_counter()
-        size = make(url, arguments.rows)
+        size = make(url, arguments.rows, whole=arguments.whole)
         print(
             f"Python {platform.python_version()}, {os.cpu_count()} cores; {arguments.rows:,} "
             f"streams of {DAYS} days, {size}, made in {time.perf_counter() - start:.0f} s"
@@ -61,23 +66,30 @@ def main() -> None:
             print(f"{name}: {clock:.2f} s, CPU {cpu:.2f} s, {memory:.0f} MB", flush=True)
 
 
-def make(url: str, rows: int) -> str:
-    """Fill a new database; give its size, where it is a file."""
+def make(url: str, rows: int, *, whole: bool = False) -> str:
+    """Fill a new database; give its size."""
     database = Database(url)
     database.open()
     now = int(datetime.now(UTC).timestamp() * 1_000_000)
     for first in range(0, rows, AT_ONCE):
         count = min(AT_ONCE, rows - first)
         with database.writing() as connection:
-            connection.exec_driver_sql(_statement(database.is_sqlite, first, count, rows, now))
+            connection.exec_driver_sql(
+                _statement(database.is_sqlite, first, count, rows, now, whole=whole)
+            )
     path = database.path
     with database.writing() as connection:
         connection.exec_driver_sql("ANALYZE")
+        if path is None:
+            asked = "SELECT pg_database_size(current_database()), current_setting('server_version')"
+            held, version = connection.exec_driver_sql(asked).one()
     database.close()
-    return "PostgreSQL" if path is None else f"{path.stat().st_size / 1e9:.2g} GB in SQLite"
+    if path is None:
+        return f"{held / 1e9:.2g} GB in PostgreSQL {version}"
+    return f"{path.stat().st_size / 1e9:.2g} GB in SQLite"
 
 
-def _statement(is_sqlite: bool, first: int, count: int, rows: int, now: int) -> str:
+def _statement(is_sqlite: bool, first: int, count: int, rows: int, now: int, *, whole: bool) -> str:
     """Streams number `first` and on, of so many that are spread over the days before now."""
     chance = "(random() & 1048575)" if is_sqlite else "floor(random() * 1048576)::bigint"
     models = (
@@ -119,7 +131,7 @@ def _statement(is_sqlite: bool, first: int, count: int, rows: int, now: int) -> 
         "first_chunk_us": "200000 + (b * 7 + d) % 900000",
         "chunks": "d % 800",
         "tags": tags,
-        "record": "'{}'",
+        "record": _record(is_sqlite) if whole else "'{}'",
     }
     drawn = f"x AS MATERIALIZED (SELECT i, {chance} AS b, {chance} AS d FROM n)"
     kept = f"SELECT i, b, d, b % {len(MODELS)} AS m, (b / 8 + d * 3) % {CUSTOMERS} AS c FROM x"
@@ -127,6 +139,37 @@ def _statement(is_sqlite: bool, first: int, count: int, rows: int, now: int) -> 
     names, values = ", ".join(columns), ", ".join(columns.values())
     made = f"INSERT INTO {table} ({names}) {numbers}, {drawn} SELECT {values} FROM ({kept}) y"
     return made if is_sqlite else made.replace("%", "%%")  # psycopg's own sign
+
+
+def _record(is_sqlite: bool) -> str:
+    """A record as clients make it, with ids of its own; its figures are not those of the row."""
+    at = datetime.now(UTC)
+    usage = Usage(input_tokens=1234, output_tokens=567, total_tokens=1801, cache_read_tokens=617)
+    rates = Rates(input=Decimal("0.15"), output=Decimal("0.6"), cache_read=Decimal("0.075"))
+    price = Price(source="genai-prices 0.0.40", model="gpt-4o-mini", currency="USD", rates=rates)
+    record = UsageRecord(
+        id="ID",
+        provider="openai",
+        profile="prod",
+        endpoint="api.openai.com",
+        model="gpt-4o-mini",
+        response_model="gpt-4o-mini-2024-07-18",
+        response_id="chatcmpl-ID",
+        request_ids={"x-request-id": "req_ID"},
+        outcome="completed",  # type: ignore[arg-type]
+        finish_reasons={0: "stop"},
+        started_at=at,
+        first_chunk_at=at + timedelta(seconds=0.5),
+        ended_at=at + timedelta(seconds=4.2),
+        chunk_count=569,
+        usage=usage,
+        wire_usage={"prompt_tokens": 1234, "completion_tokens": 567, "total_tokens": 1801},
+        cost=cost_of(usage, price),
+        tags={"customer": "c12", "team": "t2"},
+    )
+    text = record.model_dump_json().replace("'", "''")
+    drawn = "hex(randomblob(16))" if is_sqlite else "md5(random()::text)"
+    return f"'{text}'".replace("ID", f"' || {drawn} || '")
 
 
 def run(url: str, words: list[str]) -> tuple[float, float, float]:
