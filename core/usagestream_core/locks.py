@@ -22,7 +22,7 @@ except ImportError:  # pragma: no cover - Windows, where appending processes are
 else:
     _locks = _fcntl
 
-__all__ = ["ForkSafeLock", "at_path", "file_lock", "try_file_lock"]
+__all__ = ["ForkSafeLock", "at_path", "file_lock", "file_lock_if_free"]
 
 _PAUSE: Final = 0.002
 
@@ -84,17 +84,6 @@ if sys.platform != "win32":  # pragma: no branch
     os.register_at_fork(after_in_child=_renew_all)
 
 
-def try_file_lock(descriptor: int) -> bool:
-    """Lock an open file, unless somebody else has. Closing it, or its process's end, lets it go."""
-    if _locks is None:  # pragma: no cover - Windows
-        return True
-    try:
-        _locks.flock(descriptor, _locks.LOCK_EX | _locks.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
 @contextmanager
 def file_lock(descriptor: int, path: Path, seconds: float | None) -> Generator[None]:
     """Keep other openings of a file out, those of this process too.
@@ -106,9 +95,19 @@ def file_lock(descriptor: int, path: Path, seconds: float | None) -> Generator[N
     try:
         yield
     finally:
-        # Closing it would not do: a child that was forked meanwhile has it open too.
-        if _locks is not None:  # pragma: no branch - Windows
-            _locks.flock(descriptor, _locks.LOCK_UN)
+        _let_go(descriptor)
+
+
+@contextmanager
+def file_lock_if_free(descriptor: int) -> Generator[bool]:
+    """The same, but where somebody else holds it: give whether nobody does."""
+    if not _try(descriptor):
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        _let_go(descriptor)
 
 
 def _take(descriptor: int, path: Path, seconds: float | None) -> None:
@@ -117,10 +116,27 @@ def _take(descriptor: int, path: Path, seconds: float | None) -> None:
             _locks.flock(descriptor, _locks.LOCK_EX)
         return
     deadline = time.monotonic() + seconds
-    while not try_file_lock(descriptor):
+    while not _try(descriptor):
         if time.monotonic() >= deadline:
             raise TimeoutError(f"{path} was locked by somebody else for {seconds:g} seconds")
         time.sleep(_PAUSE)
+
+
+def _try(descriptor: int) -> bool:
+    """Take it, unless somebody else has it; give whether it is ours."""
+    if _locks is None:  # pragma: no cover - Windows
+        return True
+    try:
+        _locks.flock(descriptor, _locks.LOCK_EX | _locks.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _let_go(descriptor: int) -> None:
+    # Closing the file would not do: a child that was forked meanwhile has it open too.
+    if _locks is not None:  # pragma: no branch - Windows
+        _locks.flock(descriptor, _locks.LOCK_UN)
 
 
 def at_path(descriptor: int, path: Path) -> bool:

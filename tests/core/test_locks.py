@@ -10,7 +10,7 @@ import pytest
 
 from usagestream import UsageTotal
 from usagestream_core import locks
-from usagestream_core.locks import ForkSafeLock, at_path, file_lock, try_file_lock
+from usagestream_core.locks import ForkSafeLock, at_path, file_lock, file_lock_if_free
 
 
 def test_a_lock_keeps_others_out() -> None:
@@ -71,13 +71,16 @@ def test_a_files_lock_is_between_openings(tmp_path: Path) -> None:
     path = tmp_path / "file"
     with path.open("wb") as one, path.open("rb") as other:
         with file_lock(one.fileno(), path, 0):
-            assert not try_file_lock(other.fileno())
+            with file_lock_if_free(other.fileno()) as is_free:
+                assert not is_free
             with (
                 pytest.raises(TimeoutError, match=r"locked by somebody else for 0\.01 seconds"),
                 file_lock(other.fileno(), path, 0.01),
             ):
                 pytest.fail("taken twice")
-        assert try_file_lock(other.fileno())
+        for _ in range(2):
+            with file_lock_if_free(other.fileno()) as is_free:
+                assert is_free
 
 
 def test_a_files_lock_is_waited_for(tmp_path: Path) -> None:

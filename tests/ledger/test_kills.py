@@ -12,7 +12,7 @@ import pytest
 from tests._support.streaming import fork, stream_for_ever
 
 from usagestream_adapters.ledger._database import Database
-from usagestream_core.locks import try_file_lock
+from usagestream_core.locks import file_lock_if_free
 
 from .conftest import Kept
 
@@ -98,8 +98,9 @@ def test_a_child_of_one_that_is_killed_while_it_writes_keeps_nobody_out(tmp_path
 
     writing = fork(write_and_die)
     assert os.waitstatus_to_exitcode(os.waitpid(writing, 0)[1]) == -signal.SIGKILL
-    with (tmp_path / "usage.db.lock").open("rb") as lock:
-        assert try_file_lock(lock.fileno())
+    lock = tmp_path / "usage.db.lock"
+    with lock.open("rb") as opened, file_lock_if_free(opened.fileno()) as is_free:
+        assert is_free
     for pipe in (end, ending, start, started):
         os.close(pipe)
 

@@ -18,7 +18,7 @@ from sqlalchemy import text
 from usagestream import ConfigError
 from usagestream_adapters.ledger._database import Database
 from usagestream_adapters.ledger._schema import VERSION_TABLE, metadata
-from usagestream_core.locks import try_file_lock
+from usagestream_core.locks import file_lock_if_free
 
 
 def test_the_migrations_come_to_the_schema(database: Database) -> None:
@@ -125,11 +125,13 @@ def test_a_page_of_sqlite_holds_more_than_one_row(tmp_path: Path) -> None:
 def test_who_writes_while_it_is_closed_is_alone_to_the_end(tmp_path: Path) -> None:
     """As where the interpreter ends before a slow write does."""
     closed = Database(f"sqlite:///{tmp_path / 'usage.db'}")
-    with closed.writing(), (tmp_path / "usage.db.lock").open("rb") as lock:
+    lock = tmp_path / "usage.db.lock"
+    with closed.writing(), lock.open("rb") as opened:
         closed.close()
-        assert not try_file_lock(lock.fileno())
-    with (tmp_path / "usage.db.lock").open("rb") as lock:
-        assert try_file_lock(lock.fileno())
+        with file_lock_if_free(opened.fileno()) as is_free:
+            assert not is_free
+    with lock.open("rb") as opened, file_lock_if_free(opened.fileno()) as is_free:
+        assert is_free
     closed.close()
 
 

@@ -264,7 +264,7 @@ def test_a_forked_child_is_a_process_of_its_own(opener: Opener) -> None:
         assert ours.flush(10)
         ours._writer._spool.append([])
 
-    with ours._writer._spool._busy:
+    with ours._spool._open(0):
         pid = fork(write)
     assert os.waitpid(pid, 0)[1] == 0
     assert ours.begin(third).wait(10)

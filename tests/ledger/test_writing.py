@@ -29,6 +29,8 @@ from usagestream import RecordedError, Usage, UsageRecord
 from usagestream_adapters.ledger import _database, _writer
 from usagestream_adapters.ledger._database import Database
 from usagestream_adapters.ledger._schema import COUNTS, processes, rolled_days
+from usagestream_core.locks import file_lock
+from usagestream_core.records.line_spool import LineSpool
 from usagestream_core.usage import COUNT_FIELDS
 
 from .conftest import Kept
@@ -226,7 +228,7 @@ def test_while_the_database_is_away_all_waits_in_the_spool(
     assert ledger.begin(second).wait(10)
     assert ledger.flush(10)
     assert ledger.away == "no such server"
-    assert ledger._spool.count == 4
+    assert len(ledger._spool) == 4
     assert ledger.rows() == {}
     away.undo()
     third = begun()
@@ -278,7 +280,7 @@ def test_what_finds_no_room_is_lost_and_counted(
             ledger.end(record)
             assert ledger.flush(10)
         assert ledger.lost == 2
-        assert ledger._spool.count == 1
+        assert len(ledger._spool) == 1
     assert "1 entries of the ledger are lost" in caplog.text
 
 
@@ -313,12 +315,12 @@ def test_a_database_that_is_slow_is_not_waited_for_long(
         assert not waiting.wait(0.001)
         assert waiting.wait(10)
         assert also_waiting.wait(10)
-        assert ledger._spool.count == 2
+        assert len(ledger._spool) == 2
         begin = time.monotonic()
         assert ledger.begin(second).wait(10)
         ledger.end(record_of(first))
         assert time.monotonic() - begin < 1
-        assert ledger._spool.count == 4
+        assert len(ledger._spool) == 4
         assert not ledger.flush(0)
         assert not ledger.flush(0.001)
         going.set()
@@ -340,7 +342,7 @@ def test_what_is_too_much_for_memory_is_spooled(
     """By whoever brings it."""
     monkeypatch.setattr(_writer, "_MOST_WAITING", 0)
     ledger.end(record_of())
-    assert ledger._spool.count == 1
+    assert len(ledger._spool) == 1
 
 
 def test_what_the_collector_ends_in_the_middle_of_spooling_is_not_waited_for(
@@ -395,10 +397,27 @@ def test_handing_in_stops_where_the_database_goes_away(
     ledger._spool.append([_writer.Entry("end", record_of(), None).line()])
     with pytest.raises(OperationalError):
         ledger._writer.hand_in()
-    assert ledger._spool.count == 1
+    assert len(ledger._spool) == 1
     away.undo()
     assert ledger._writer.hand_in()
-    assert ledger._spool.count == 0
+    assert len(ledger._spool) == 0
+
+
+def test_a_spool_that_somebody_else_holds_does_not_keep_the_ledger_from_its_database(
+    url: str, tmp_path: Path
+) -> None:
+    """What waits there goes on waiting."""
+    spool = LineSpool(tmp_path / "spool.jsonl", limit=10_000)
+    spool.append([_writer.Entry("end", record_of(), None).line()])
+    with (
+        spool.path.open("rb") as holder,
+        file_lock(holder.fileno(), spool.path, 0),
+        Kept(url, spool=spool.path) as ledger,
+    ):
+        assert ledger.away is None
+        assert ledger.begin(begun()).wait(10)
+        assert len(ledger.rows()) == 1
+    assert len(spool) == 1
 
 
 def test_only_one_hands_in_at_a_time(ledger: Kept) -> None:
@@ -540,7 +559,7 @@ def test_what_comes_after_closing_is_spooled(ledger: Kept) -> None:
     ledger.begin(begun())
     ledger.close()
     assert ledger.begin(begun()).wait(0)
-    assert ledger._spool.count == 1
+    assert len(ledger._spool) == 1
 
 
 def test_what_is_left_when_closing_fails_is_spooled(
@@ -562,7 +581,7 @@ def test_what_is_left_when_closing_fails_is_spooled(
     ledger.end(record_of())
     monkeypatch.setattr("usagestream_adapters.ledger._ledger._LEAVING", 0.01)
     ledger.close()
-    assert ledger._spool.count == 1
+    assert len(ledger._spool) == 1
     going.set()
     holder.join()
 

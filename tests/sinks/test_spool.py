@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from tests._support.streaming import fork
 
 from usagestream import JsonLinesSink, Outcome, Usage, UsageRecord
 from usagestream_core.locks import file_lock
@@ -65,7 +66,7 @@ def test_an_id_comes_back_once(tmp_path: Path) -> None:
     spool.append(one)
     spool.append(one, record("b"))
     assert len(spool) == 2
-    assert handed_in(spool) == ["a", "b"]
+    assert handed_in(spool, at_once=1) == ["a", "b"]
 
 
 def test_what_is_too_much_is_refused(tmp_path: Path) -> None:
@@ -155,6 +156,37 @@ def test_somebody_else_holds_it(tmp_path: Path) -> None:
     assert handed_in(spool) == ["a"]
 
 
+def test_a_child_that_is_forked_while_it_is_handed_in_locks_nothing(tmp_path: Path) -> None:
+    """It has the file open too, for as long as it lives."""
+    spool, children = Spool(tmp_path / "spool"), list[int]()
+    spool.append(record("a"))
+    ending, end = os.pipe()
+
+    def live_on() -> None:  # pragma: no cover - in another process
+        os.close(end)
+        os.read(ending, 1)
+
+    def fork_and_fail(_: object) -> None:
+        children.append(fork(live_on))
+        raise ConnectionError("away")
+
+    with pytest.raises(ConnectionError):
+        spool.hand_in(fork_and_fail)
+    assert handed_in(spool) == ["a"]
+    os.close(end)
+    assert os.waitpid(children[0], 0)[1] == 0
+    os.close(ending)
+
+
+def test_a_folder_that_cannot_be_is_an_error_where_something_is_put_in(tmp_path: Path) -> None:
+    """Until then nothing waits."""
+    (tmp_path / "file").touch()
+    spool = Spool(tmp_path / "file" / "spool")
+    assert (len(spool), spool.size, handed_in(spool)) == (0, 0, [])
+    with pytest.raises(OSError, match="file"):
+        spool.append(record("a"))
+
+
 def test_junk_is_skipped_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Such as the piece that a kill leaves."""
     spool = Spool(tmp_path / "spool")
@@ -183,6 +215,8 @@ def test_threads_put_in_and_hand_in(tmp_path: Path) -> None:
 
 HANDS_IN = """
 import os, signal, sys
+from tests._support.streaming import fork
+
 from usagestream import JsonLinesSink
 from usagestream_core.records import spool
 

@@ -60,7 +60,7 @@ def status(url: str) -> Status:
     spool = spool_of(database)
     waiting = {
         "spool": str(spool.path),
-        "spooled": spool.count,
+        "spooled": len(spool),
         "spool_bytes": spool.size,
         "spool_limit": spool.limit,
     }

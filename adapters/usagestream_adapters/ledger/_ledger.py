@@ -7,11 +7,11 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from usagestream_core.records.line_spool import LineSpool
 from usagestream_core.records.shutdown import last
 
 from ._database import Database
 from ._settle import DEAD_AFTER
-from ._spool import Spool
 from ._writer import Writer
 
 if TYPE_CHECKING:
@@ -141,7 +141,6 @@ class SqlLedger:
     def leave_to_parent(self) -> None:
         """The process was forked: what its parent was given is the parent's to write."""
         self._database.forked()
-        self._spool.forked()
         self._writer.begin_anew()
 
 
@@ -149,9 +148,9 @@ def spool_of(
     database: Database,
     given: str | os.PathLike[str] | None = None,
     limit: int = SPOOL_LIMIT,
-) -> Spool:
+) -> LineSpool:
     """What waits for a database, on this machine."""
-    return Spool(_spool_path(given, database), limit)
+    return LineSpool(_spool_path(given, database), limit=limit)
 
 
 def _spool_path(given: str | os.PathLike[str] | None, database: Database) -> Path:

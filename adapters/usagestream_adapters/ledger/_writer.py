@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from usagestream_core.records.line_spool import LineSpool
+
     from ._database import Database
-    from ._spool import Spool
 
 __all__ = ["Writer"]
 
@@ -105,7 +106,7 @@ class Writer:
     def __init__(
         self,
         database: Database,
-        spool: Spool,
+        spool: LineSpool,
         *,
         patience: float,
         beat_every: float,

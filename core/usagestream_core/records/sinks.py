@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..locks import ForkSafeLock, at_path, file_lock
 from ..record import UsageRecord
-from .spool import SPOOL_LIMIT, Spool, append_lines, records_in
+from .line_spool import append_lines
+from .spool import SPOOL_LIMIT, Spool, records_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
