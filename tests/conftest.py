@@ -23,6 +23,15 @@ settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Let a client that is made trust one certificate, where nobody outside this machine is asked.
+
+    To read all those that the world trusts takes most of the time that a client needs to be made.
+    """
+    if config.getoption("--record-mode") == "none":
+        os.environ.setdefault("SSL_CERT_FILE", str(Path(__file__).parent / "_support/nobody.pem"))
+
+
 @pytest.fixture(autouse=True, scope="module")
 def little_garbage() -> None:
     """Let what is there by now be looked through by no collection that a test asks for.

@@ -54,8 +54,10 @@ def _two_providers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(importlib.metadata, "entry_points", select)
     monkeypatch.delenv("USAGESTREAM_PROFILE", raising=False)
     _installed_counter.cache_clear()
+    load_adapter_type.cache_clear()
     yield
     _installed_counter.cache_clear()  # which found none among these packages
+    load_adapter_type.cache_clear()
 
 
 def test_installed_providers_are_sorted() -> None:
@@ -66,6 +68,21 @@ def test_installed_providers_are_sorted() -> None:
 def test_an_adapter_is_loaded_by_its_name() -> None:
     """The core imports an adapter only when it is named."""
     assert load_adapter_type("fake") is FakeAdapter
+
+
+def test_an_adapter_that_was_found_is_not_looked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look goes through all that is installed, and a program makes many clients."""
+    asked: list[dict[str, Any]] = []
+    look: Any = importlib.metadata.entry_points
+
+    def counted(**wanted: Any) -> EntryPoints:
+        asked.append(wanted)
+        found: EntryPoints = look(**wanted)
+        return found
+
+    monkeypatch.setattr(importlib.metadata, "entry_points", counted)
+    assert [load_adapter_type("fake"), load_adapter_type("fake")] == [FakeAdapter] * 2
+    assert len(asked) == 1
 
 
 def test_an_unknown_provider_names_those_that_are_there() -> None:

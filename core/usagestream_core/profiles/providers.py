@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import cast
 
 from ..adapter import AdapterType
@@ -19,9 +20,11 @@ def installed_providers() -> tuple[str, ...]:
     return tuple(sorted(entry_points(group=ENTRY_POINT_GROUP).names))
 
 
+@cache
 def load_adapter_type(provider: str) -> AdapterType:
     """Import the adapter that an installed package declares for this provider name.
 
+    One that was found is not looked for again: a look goes through all installed packages.
     Raises `ConfigError` for a name that nobody declares, with the names that are there.
     """
     from importlib.metadata import entry_points
