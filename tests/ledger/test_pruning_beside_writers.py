@@ -142,7 +142,7 @@ def test_pruning_waits_for_who_reprices(
         assert ledger.flush(20)
 
     assert beside(held, reprice, lambda: list(reader.prune(BORDER))) == [(1, 0)]
-    assert (ledger.away, ledger._spool.count, ledger.lost) == (None, 0, 0)
+    assert (ledger.away, len(ledger._spool), ledger.lost) == (None, 0, 0)
     assert told(reader) == (20, Decimal(40))
     assert len(ledger.rows()) == 20
 
@@ -162,6 +162,6 @@ def test_who_reprices_waits_for_pruning(
     pruned: list[tuple[int, int]] = []
     beside(held, lambda: pruned.extend(reader.prune(BORDER)), reprice)
     assert pruned == [(1, 20)]
-    assert (ledger.away, ledger._spool.count, ledger.lost) == (None, 0, 0)
+    assert (ledger.away, len(ledger._spool), ledger.lost) == (None, 0, 0)
     assert ledger.rows() == {}
     assert told(reader) == (20, Decimal(20))
