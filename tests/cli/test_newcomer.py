@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
@@ -14,6 +17,7 @@ import pytest
 from click.testing import CliRunner, Result
 from tests._support.terminal import on_a_terminal
 
+from usagestream_adapters import cli
 from usagestream_adapters.cli import endings
 from usagestream_adapters.cli.command import main
 from usagestream_adapters.emulator import Emulator
@@ -111,7 +115,7 @@ def test_an_option_of_another_kind(path: tuple[str, ...], option: click.Option) 
         (["emulate", "--fault", "nosuch"], 2, "there are: "),
         (["emulate", "--host", "192.0.2.1"], 1, "Cannot listen on 192.0.2.1:8765"),
         (["emulate", "--host", "n" * 400], 1, "n:8765: Name or service not known. Choose"),
-        (["trust"], 1, "There is no profile in "),
+        (["trust"], 1, "or above it: profiles stand in usagestream.toml, or in [tool.usagestream]"),
         (["trust", "junk"], 1, "junk is not valid TOML"),
         (["prices", "nosuch"], 1, "No price is known of 'nosuch' of openai"),
         (["prices", "--provider", "nosuch"], 1, "No price is known of any model of 'nosuch'"),
@@ -152,6 +156,88 @@ def test_a_file_without_records_yet(tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     assert run("prices", "--check", "empty").exit_code == 0
     assert run("reprice", "empty").exit_code == 0
+
+
+@pytest.mark.parametrize("loaded", [True, False])
+def test_ctrl_c_while_the_program_is_loaded(loaded: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends as it does later: with 130, and without a word."""
+    name = "usagestream_adapters.cli.command"
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    def exit_with(status: int) -> None:
+        raise SystemExit(status)
+
+    class Interrupt:
+        def find_spec(self, sought: str, *_: object) -> None:
+            if sought == name:
+                interrupt()
+
+    if loaded:
+        monkeypatch.setattr(sys.modules[name], "main", exit_with)
+    else:
+        monkeypatch.delitem(sys.modules, name)
+        monkeypatch.setattr(sys, "meta_path", [Interrupt(), *sys.meta_path])
+    with pytest.raises(SystemExit) as ended:
+        cli.run(status=7)
+    assert ended.value.code == (7 if loaded else 130)
+
+
+def test_the_room_has_no_other_names() -> None:
+    """What is loaded on use is asked for by name."""
+    with pytest.raises(AttributeError, match="has no attribute 'nosuch'"):
+        _ = cli.nosuch
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes of POSIX")
+def test_nobody_reads_the_demo() -> None:
+    """It ends as whatever writes to a closed pipe does; 1 would say that the usages differ."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    program = [sys.executable, "-m", "usagestream", "demo"]
+    ended = subprocess.run(program, stdout=writing, stderr=subprocess.PIPE, check=False, timeout=60)
+    os.close(writing)
+    assert (ended.returncode, ended.stderr) == (141, b"")
+
+
+@pytest.mark.parametrize("words", [["chat", "{}"], ["chat", "hi", "--system", "{}"]], ids=shown)
+def test_letters_that_the_locale_does_not_have(words: list[str], server: Emulator) -> None:
+    """Python keeps their bytes; they go out as the UTF-8 that they are."""
+    kept = "caf\udcc3\udca9"
+    assert run(*(word.format(kept) for word in words), "--tag", f"place={kept}").exit_code == 0
+    assert "caf\u00e9" in json.dumps(server.requests[-1].body, ensure_ascii=False)
+
+
+@pytest.mark.parametrize(
+    ("written", "status", "says"),
+    [
+        ("", 0, "There is no profile in the file."),
+        ('ledger = "usage.db"', 1, "usagestream.toml:1: ledger must be a URL, as in ledger ="),
+        ('ledger = "mysql:///usage.db"', 1, "ledger is not trusted: it would keep records in"),
+        ('ledger = "sqlite:///usage.db"', 0, "There is no profile in the file."),
+        ('telemetry = "lgo"', 1, "usagestream.toml:1: telemetry: there is no telemetry 'lgo'"),
+    ],
+)
+def test_what_is_wrong_beside_the_profiles(
+    written: str, status: int, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`profiles` says it, for no client can be made; and opens no ledger."""
+    monkeypatch.delenv("OPENAI_API_KEY")
+    monkeypatch.delenv("OPENAI_BASE_URL")
+    (tmp_path / "usagestream.toml").write_text(written)
+    result = run("profiles")
+    assert result.exit_code == status
+    assert says in result.output.replace("\n", " ")
+    assert not (tmp_path / "usage.db").exists()
+
+
+def test_a_profile_file_that_is_no_text(tmp_path: Path) -> None:
+    """Where it ends to be text is said, and nothing of what is in it."""
+    (tmp_path / "usagestream.toml").write_bytes(b"a = '\xff'")
+    result = run("profiles")
+    assert result.exit_code == 1
+    assert "usagestream.toml cannot be read: it is not UTF-8 at byte 5." in result.output
 
 
 def test_what_the_library_logs_is_a_line(server: Emulator) -> None:

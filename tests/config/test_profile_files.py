@@ -64,7 +64,7 @@ MISTAKES: list[tuple[str, str]] = [
     ('[profiles.x]\nprovider = "openai"\napi_key = { env = "UNSET" }',
      ":3: profiles.x.api_key is to come from the environment variable UNSET, which is not set"),
     ('[profiles.x]\nprovider = "openai"\napi_key = { file = "none.txt" }',
-     "none.txt, which cannot be read: FileNotFoundError."),
+     "none.txt, which cannot be read: No such file or directory."),
     ('[profiles.x]\nprovider = "openai"\napi_key = { file = "empty.txt" }',
      "empty.txt, which is empty."),
 ]  # fmt: skip

@@ -13,6 +13,7 @@ def test_the_page_of_an_index_has_no_link_that_leads_nowhere() -> None:
     assert links
     assert [link for link in links if not link.startswith("https://")] == []
     assert "Quickstart (`docs/start.md`)" in page
+    assert "\nA terminal: one question to OpenAI" in page  # no "!" is left of the picture
 
 
 def test_every_python_that_is_allowed_is_named() -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -262,11 +264,32 @@ def test_a_focus_row_without_tokens_has_no_price_of_one(record: Recorder, filed:
     )
 
 
+def test_a_pipe_is_read_as_a_file_is(record: Recorder, filed: Filer, tmp_path: Path) -> None:
+    """As `<(zcat old.gz)` is one; nothing of it is lost to finding out what it is."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    lines = filed([record(), record()]).read_bytes()
+    with ThreadPoolExecutor() as pool:
+        written = pool.submit(pipe.write_bytes, lines)
+        (line,) = json.loads(run(pipe, "--json").stdout)
+        assert written.result(20) == len(lines)
+    assert line["streams"] == 2
+
+
+def test_a_page_that_cannot_be_written(record: Recorder, filed: Filer, tmp_path: Path) -> None:
+    """The reason is a sentence."""
+    page = tmp_path / "none" / "page.html"
+    failed = run(filed([record()]), "--html", page)
+    assert failed.exit_code == 1
+    assert f"{page} cannot be written: No such file or directory." in failed.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["no.jsonl"], "There is no file no.jsonl."),
-        ([], "No ledger is named, and none is configured"),
+        (["no.jsonl"], "There is no file no.jsonl. Name a file of JSON lines, or a ledger"),
+        (["."], ". is a folder. Name a file of JSON lines, or a ledger: sqlite:///usage.db."),
+        ([], "none is configured: name a file of JSON lines or a ledger, as sqlite:///usage.db"),
         (["-", "--by", "modle"], "knows no 'modle'"),
         (["-", "--since", "7x"], "'7x' is no time. Write a day"),
         (["-", "--since", "999999d"], "is no time"),
@@ -286,7 +309,7 @@ def test_wrong_input_says_what_is_right(words: list[str], said: str) -> None:
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     """A folder, or one that is not ours."""
-    assert "There is no file" in run(tmp_path).stderr
+    assert f"{tmp_path} is a folder." in run(tmp_path).stderr
     from usagestream_adapters.report import RecordFile
 
     with pytest.raises(ConfigError, match="cannot be read: Is a directory"):

@@ -551,7 +551,7 @@ def test_the_piece_a_kill_left_is_skipped(
     JsonLinesSink(path)(second)
     assert path.read_bytes().startswith(before)
     assert [found.model for found in JsonLinesSink.read(path)] == ["first", "second"]
-    assert "has 1 lines that are no record; the first is line 2" in caplog.text
+    assert "has 1 line that is no record; the first is line 2" in caplog.text
 
 
 @pytest.mark.parametrize("foreign", [b"no newline", b"name,value\n1,2", b"\x00" * 5000])

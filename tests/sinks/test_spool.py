@@ -193,7 +193,7 @@ def test_junk_is_skipped_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixtu
     spool.path.write_bytes(b'{"id":"')
     spool.append(record("a"))
     assert handed_in(spool) == ["a"]
-    assert "has 1 lines that are no record" in caplog.text
+    assert "has 1 line that is no record" in caplog.text
 
 
 def test_threads_put_in_and_hand_in(tmp_path: Path) -> None:

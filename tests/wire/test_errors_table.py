@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -258,6 +259,48 @@ def test_no_answer_at_all(world: World, failure: Exception, says: str) -> None:
     assert says in str(caught.value)
     assert (caught.value.status, caught.value.body, caught.value.request_ids) == (None, None, {})
     assert caught.value.__cause__ is not None
+
+
+@pytest.mark.parametrize(
+    ("reason", "variables", "advice"),
+    [
+        ("[Errno 111] Connection refused", {}, "Check the address in the profile"),
+        ("[SSL: WRONG_VERSION_NUMBER] wrong version number", {}, "does not speak TLS: write its"),
+        ("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed", {}, "in SSL_CERT_FILE."),
+        (
+            "[Errno 111] Connection refused",
+            {"HTTP_PROXY": "http://me:hidden@proxy.test:3128"},
+            "through a proxy (http://***@proxy.test:3128): check that too.",
+        ),
+        ("refused", {"ALL_PROXY": "http://proxy.test:3128"}, "proxy (http://proxy.test:3128)"),
+        (
+            "refused",
+            {"HTTP_PROXY": "http://proxy.test:3128", "NO_PROXY": "provider.test"},
+            "and the network.",
+        ),
+    ],
+)
+def test_what_to_do_about_a_connection(
+    reason: str,
+    variables: dict[str, str],
+    advice: str,
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What the way is likely to lack; a proxy is named where one is on it."""
+    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+        monkeypatch.delenv(name)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+    def reply(_: Any) -> Any:
+        raise http.ConnectError(reason)
+
+    with pytest.raises(ProviderUnavailableError) as caught:
+        world.ask(PROFILE, reply).drain()
+    assert advice in str(caught.value)
+    assert "hidden" not in str(caught.value)
+    assert ("proxy" in str(caught.value)) == ("proxy" in advice)
 
 
 def test_an_error_whose_body_breaks_off(world: World) -> None:

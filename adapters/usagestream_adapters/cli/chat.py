@@ -76,7 +76,7 @@ def chat(
     with signals_as_exits(), _client(profile or provider, save) as client:
         talk = _Talk(client, params, as_json=as_json)
         if system:
-            talk.messages.append({"role": "system", "content": system})
+            talk.messages.append({"role": "system", "content": _text(system)})
         status = 0 if question is None else talk.ask(question)
         while go_on and status in (0, 1):
             line = _typed()
@@ -98,7 +98,13 @@ def _pairs(tags: tuple[str, ...]) -> dict[str, str]:
     wrong = ["".join(pair) for pair in pairs if not pair[0] or not pair[1]]
     if wrong:
         raise click.UsageError(f"--tag takes a name and a value, as team=search: {wrong[0]!r}")
-    return {name: value for name, _, value in pairs}
+    return {_text(name): _text(value) for name, _, value in pairs}
+
+
+def _text(typed: str) -> str:
+    """What was typed as UTF-8, also where the locale has no such letters and Python kept bytes."""
+    kept = sys.getfilesystemencodeerrors()
+    return typed.encode("utf-8", kept).decode("utf-8", "replace")
 
 
 def _client(name: str | None, save: str | None) -> Client:
@@ -139,7 +145,7 @@ class _Talk:
         from usagestream import ConfigError, StreamNotEndedError
         from usagestream_core.records.interrupts import uninterrupted
 
-        asked = [*self.messages, {"role": "user", "content": question}]
+        asked = [*self.messages, {"role": "user", "content": _text(question)}]
         try:
             stream = self.client.stream(messages=asked, **self.params)
         except ConfigError as exc:

@@ -23,20 +23,25 @@ def profiles(as_json: bool) -> None:
 
     Reads usagestream.toml, [tool.usagestream] in pyproject.toml, or the environment, as a program
     in this folder would. Sends nothing. The profile that is used where none is named has a star.
-    Exits with 1 if one cannot be used that a file holds or the environment describes.
+    Exits with 1 if one cannot be used that a file holds or the environment describes, or the
+    configured ledger or telemetry.
     """
     from usagestream import ConfigError
-    from usagestream_core.profiles.listing import list_profiles
+    from usagestream_core.profiles.listing import check_beside_profiles, list_profiles
 
     try:
         listed = list_profiles()
     except ConfigError as exc:
         raise click.ClickException(str(exc)) from exc
+    is_broken = any(each.configured and each.problem is not None for each in listed)
     if as_json:
         say_json(json.dumps([dataclasses.asdict(each) for each in listed], indent=2, default=str))
     else:
-        say("\n\n".join(_shown(each) for each in listed))
-    is_broken = any(each.configured and each.problem is not None for each in listed)
+        say("\n\n".join(_shown(each) for each in listed) or "There is no profile in the file.")
+    try:
+        check_beside_profiles()
+    except ConfigError as exc:
+        raise click.ClickException(str(exc)) from exc
     raise SystemExit(1 if is_broken else 0)
 
 

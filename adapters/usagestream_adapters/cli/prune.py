@@ -49,7 +49,7 @@ def _days(count: int) -> str:
     return "1 day" if count == 1 else f"{count} days"
 
 
-def configured() -> str:
+def configured(otherwise: str = "name one, as") -> str:
     """The URL of the configured ledger. Raises `ConfigError` where there is none."""
     from usagestream import ConfigError
     from usagestream_core.profiles.ledgers import configured_ledger_url
@@ -57,7 +57,7 @@ def configured() -> str:
     url, _ = configured_ledger_url()
     if url is None:
         raise ConfigError(
-            "No ledger is named, and none is configured: name one, as sqlite:///usage.db, or set "
+            f"No ledger is named, and none is configured: {otherwise} sqlite:///usage.db, or set "
             "USAGESTREAM_LEDGER."
         )
     return url

@@ -59,7 +59,7 @@ def report(sources: tuple[str, ...], by: str, **asked: Any) -> None:
         raise click.UsageError(f"{names} do not go together.")
     try:
         made = _asked(by, asked)
-        sources = sources or (configured(),)
+        sources = sources or (configured("name a file of JSON lines or a ledger, as"),)
         if asked["focus"]:
             _print_focus(made, sources)
             return
@@ -140,8 +140,10 @@ def _file(source: str) -> RecordFile:
 
     from ..report import RecordFile
 
-    if source != "-" and not Path(source).is_file():
-        raise ConfigError(f"There is no file {source}.")
+    path = Path(source)
+    if source != "-" and (path.is_dir() or not path.exists()):
+        what = f"{source} is a folder" if path.is_dir() else f"There is no file {source}"
+        raise ConfigError(f"{what}. Name a file of JSON lines, or a ledger: sqlite:///usage.db.")
     return RecordFile(source)
 
 
@@ -194,4 +196,4 @@ def _writing(path: Path) -> Generator[None]:
     try:
         yield
     except OSError as exc:
-        raise click.ClickException(f"{path} cannot be written: {exc}") from exc
+        raise click.ClickException(f"{path} cannot be written: {exc.strerror}.") from exc

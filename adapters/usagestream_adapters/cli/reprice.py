@@ -37,7 +37,12 @@ _PATIENCE: Final = 60.0
 
 @click.command(short_help="Price records anew.")
 @click.argument("source")
-@click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="Leave those that began before.")
+@click.option(
+    "--since",
+    type=click.DateTime(["%Y-%m-%d"]),
+    metavar="DAY",
+    help="Leave those that began before.",
+)
 @click.option("--prices", "file", type=_FILE, help="A price file, in place of the configured one.")
 @click.option(
     "--output",

@@ -65,7 +65,11 @@ def console(*, err: bool = False) -> Console:
     """
     from rich.console import Console
 
-    return Console(stderr=err, markup=False, emoji=False, highlight=False, soft_wrap=True)
+    class Ours(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # which the command ends with; rich would exit with 1
+
+    return Ours(stderr=err, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
 def lay_out(

@@ -89,8 +89,11 @@ def opened(url: str) -> Generator[LedgerReader]:
 
 
 def _is_sqlite(source: str) -> bool:
+    path = Path(source)
     try:
-        with Path(source).open("rb") as file:
+        if not path.is_file():  # a pipe would lose what is read of it here
+            return False
+        with path.open("rb") as file:
             return file.read(16) == b"SQLite format 3\0"
     except OSError:
         return False

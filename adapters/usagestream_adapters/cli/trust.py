@@ -33,7 +33,10 @@ def trust(path: Path | None, forgets: bool, as_json: bool) -> None:
         file = read_file(path) if path is not None and is_file else find_file({}, path)
         if file is None:
             where = path if is_file else f"{path or Path.cwd()} or above it"
-            raise click.ClickException(f"There is no profile in {where}.")
+            raise click.ClickException(
+                f"There is no profile in {where}: profiles stand in usagestream.toml, or in "
+                "[tool.usagestream] of pyproject.toml."
+            )
         if forgets:
             was = trusting.forget(file)
             said = "is trusted no longer" if was else "was not trusted"

@@ -332,13 +332,13 @@ class Writer:
 
     def _gone(self, exc: Exception) -> None:
         self._retry_at = time.monotonic() + _RETRY
-        why = str(getattr(exc, "orig", None) or exc).strip()
+        why = " ".join(str(getattr(exc, "orig", None) or exc).split())
         if self.away is None:
             logger.error(
-                "The ledger %s cannot be written to: %s. What it is given waits in %s",
+                "The ledger %s cannot be written to. What it is given waits in %s. Why: %s",
                 self._database,
-                why,
                 self._spool.path,
+                why,
             )
         self.away = why
 

@@ -7,6 +7,7 @@ role with 401. So a rule may look at the status, the code and the text. Each say
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -34,7 +35,7 @@ from .error_body import (
     message_of,
     retry_after,
 )
-from .http_library import unread_encoding
+from .http_library import proxy_for, unread_encoding
 from .plain_text import text_of
 from .redirects import where_to
 
@@ -155,8 +156,8 @@ _RULES: Final = (
     ),
     _Rule(
         NotFoundError,
-        "There is nothing at this address: check the endpoint and, on Azure, the api version: a "
-        "dated one for the classic surface, 'v1' for the other.",
+        "There is nothing at this address: check it. One of OpenAI's kind ends in /v1 mostly; on "
+        "Azure check the api version: a dated one for the classic surface, 'v1' for the other.",
         statuses=(404,),
     ),
     # Rates and quotas (WIRE §2.7)
@@ -216,6 +217,19 @@ _RULES: Final = (
 )
 
 
+_CONNECTING: Final = (
+    (
+        "WRONG_VERSION_NUMBER",
+        "What answers there does not speak TLS: write its address with http:// if that is right.",
+    ),
+    (
+        "CERTIFICATE_VERIFY_FAILED",
+        "If this network has certificates of its own, name them, in PEM, in SSL_CERT_FILE.",
+    ),
+)
+"""What to do about a connection, by what its error says."""
+
+
 def translate(exc: Exception, provider: str, secrets: tuple[str, ...]) -> Exception:
     """Give the error to raise for what the SDK raised; `exc` itself if it is not the SDK's.
 
@@ -237,9 +251,9 @@ def translate(exc: Exception, provider: str, secrets: tuple[str, ...]) -> Except
     if isinstance(exc, APIConnectionError):
         reason = mask(str(exc.__cause__ or exc), secrets)
         where = mask(exc.request.url.netloc.decode("ascii"), secrets)
+        advice = " ".join(_on_the_way(reason, exc.request.url))
         return ProviderUnavailableError(
-            f"{provider} could not be reached at {where}: {reason}. Check the address in the "
-            "profile or the environment, and the network.",
+            f"{provider} could not be reached at {where}: {reason}. {advice}",
             provider=provider,
         )
     if type(exc).__module__ in ("httpx", "httpx2"):
@@ -250,6 +264,17 @@ def translate(exc: Exception, provider: str, secrets: tuple[str, ...]) -> Except
     if isinstance(exc, OpenAIError):
         return ConfigError(mask(f"The {provider} profile cannot be used: {exc}", secrets))
     return exc
+
+
+def _on_the_way(reason: str, url: Any) -> Iterator[str]:
+    """What to look at where no connection came about."""
+    yield next(
+        (advice for found, advice in _CONNECTING if found in reason),
+        "Check the address in the profile or the environment, and the network.",
+    )
+    proxy = proxy_for(url.scheme, url.host)
+    if proxy is not None:
+        yield f"The environment has it go through a proxy ({proxy}): check that too."
 
 
 def _refusal(response: Any, provider: str, secrets: tuple[str, ...]) -> ProviderError:

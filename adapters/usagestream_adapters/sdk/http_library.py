@@ -7,14 +7,21 @@ import os
 from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any, Final
-from urllib.request import getproxies
+from urllib.request import getproxies, proxy_bypass
 
 from usagestream_core.errors import ConfigError
 from usagestream_core.masking import shown_address
 
 from .addresses import secrets_in_address
 
-__all__ = ["explained", "http_library", "library_type", "proxy_secrets", "unread_encoding"]
+__all__ = [
+    "explained",
+    "http_library",
+    "library_type",
+    "proxy_for",
+    "proxy_secrets",
+    "unread_encoding",
+]
 
 _PROXIES: Final = ("http_proxy", "https_proxy", "all_proxy")
 
@@ -71,6 +78,13 @@ def explained(exc: Exception, environ: Mapping[str, str] = os.environ) -> Config
             f"{named} cannot be used as a proxy: write it as http://host:port, or unset it."
         )
     return None
+
+
+def proxy_for(scheme: str, host: str) -> str | None:
+    """The proxy that the environment has for an address, without its password; `None` for none."""
+    proxies = getproxies()
+    proxy = proxies.get(scheme) or proxies.get("all")
+    return None if proxy is None or proxy_bypass(host) else shown_address(proxy)
 
 
 def proxy_secrets() -> tuple[str, ...]:

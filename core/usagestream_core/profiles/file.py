@@ -175,8 +175,10 @@ def _read(path: Path, finding: Finding) -> ProfileFile | None:
         table: Any = _parsed(text)
     except tomllib.TOMLDecodeError as exc:
         raise ConfigError(f"{path} is not valid TOML: {exc}") from exc
-    except (OSError, UnicodeDecodeError) as exc:
-        raise ConfigError(f"{path} cannot be read: {exc}") from exc
+    except UnicodeDecodeError as exc:
+        raise ConfigError(f"{path} cannot be read: it is not UTF-8 at byte {exc.start}.") from exc
+    except OSError as exc:
+        raise ConfigError(f"{path} cannot be read: {exc.strerror}.") from exc
     for key in prefix:
         table = cast("dict[str, Any]", table).get(key) if isinstance(table, dict) else None
     if table is None:

@@ -197,8 +197,10 @@ class _Reader:
         try:
             value = path.read_text("utf-8-sig").strip()
         except (OSError, ValueError) as exc:
+            # Not the whole of it: an error of decoding quotes what is in the file.
+            why = (isinstance(exc, OSError) and exc.strerror) or type(exc).__name__
             raise ConfigError(
-                f"{self._place} is to come from {path}, which cannot be read: {type(exc).__name__}."
+                f"{self._place} is to come from {path}, which cannot be read: {why}."
             ) from exc
         if not value:
             raise ConfigError(f"{self._place} is to come from {path}, which is empty.")

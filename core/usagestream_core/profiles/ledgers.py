@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..records.ledger import LedgerChoice
     from .file import ProfileFile
 
-__all__ = ["configured_ledger_url", "find_ledger"]
+__all__ = ["check_ledger", "configured_ledger_url", "find_ledger"]
 
 ENTRY_POINT_GROUP: Final = "usagestream.ledgers"
 VARIABLE: Final = "USAGESTREAM_LEDGER"
@@ -56,6 +56,17 @@ def find_ledger(
     return cast("Ledger", ledger)
 
 
+def check_ledger(configuration: Configuration) -> None:
+    """Check the configured ledger as far as can be without opening it.
+
+    Raises `ConfigError` for what is no URL, for one that no ledger is made for, and where the
+    ledger's package is not installed; `UntrustedProfileError` as `find_ledger` does.
+    """
+    url, place = configured_ledger_url(configuration)
+    if url is not None:
+        _maker(url, place)
+
+
 def configured_ledger_url(configuration: Configuration | None = None) -> tuple[str | None, str]:
     """Give the URL of the configured ledger, `None` where there is none, and who says so.
 
@@ -80,7 +91,7 @@ def configured_ledger_url(configuration: Configuration | None = None) -> tuple[s
         url = environ.get(found[1])
         if not url:
             raise ConfigError(f"{place}: the environment variable {found[1]} is not set.")
-    if not isinstance(url, str) or not url:
+    if not isinstance(url, str) or (url != _NONE and not _SCHEME.match(url)):
         raise ConfigError(f'{place} must be a URL, as in ledger = "sqlite:///usage.db".')
     if url == _NONE:
         return None, place
@@ -129,6 +140,15 @@ def _opened(url: str, place: str) -> Ledger:
 
 
 def _made(url: str, place: str) -> Ledger:
+    make = _maker(url, place)
+    try:
+        return cast("Ledger", make(url))
+    except ImportError as exc:  # of a database's driver
+        raise _unusable(place, exc) from exc
+
+
+def _maker(url: str, place: str) -> Any:
+    """What makes a ledger of such a URL."""
     from importlib.metadata import entry_points  # costs a tenth of this package's import
 
     declared = entry_points(group=ENTRY_POINT_GROUP)
@@ -141,7 +161,10 @@ def _made(url: str, place: str) -> Ledger:
             "sqlite:///usage.db."
         )
     try:
-        make: Any = declared[name].load()
-        return cast("Ledger", make(url))
+        return declared[name].load()
     except ImportError as exc:
-        raise ConfigError(f"{place}: this ledger cannot be used. {exc}") from exc
+        raise _unusable(place, exc) from exc
+
+
+def _unusable(place: str, exc: ImportError) -> ConfigError:
+    return ConfigError(f"{place}: this ledger cannot be used. {exc}")

@@ -14,14 +14,17 @@ from pydantic import SecretStr
 from ..errors import ConfigError
 from ..masking import shown_address
 from ..profile import Profile, check_all, is_unset, secret_fields
+from .configuration import Configuration
 from .file import ProfileFile, find_file
 from .from_file import make_profile
+from .ledgers import check_ledger
 from .providers import installed_providers, load_adapter_type
 from .references import reference
 from .resolve import chosen_name, only_provider
+from .telemetry import configured_telemetry
 from .trust import judge, require_trust
 
-__all__ = ["ListedProfile", "ListedValue", "list_profiles"]
+__all__ = ["ListedProfile", "ListedValue", "check_beside_profiles", "list_profiles"]
 
 MASK: Final = "********"
 
@@ -78,6 +81,20 @@ def list_profiles(
         problems = [each.problem for each in listed if each.configured and each.problem]
         raise ConfigError("\n".join([*file.mistakes, *problems]))
     return listed
+
+
+def check_beside_profiles(
+    environ: Mapping[str, str] = os.environ, *, start: Path | None = None
+) -> None:
+    """Check what every client has whatever its profile: the ledger and the telemetry.
+
+    Opens no ledger and sends nothing. Raises `ConfigError` with a line for each mistake.
+    """
+    configuration = Configuration(environ, start)
+    check_all(
+        lambda: check_ledger(configuration),
+        lambda: configured_telemetry(configuration),
+    )
 
 
 def _all(

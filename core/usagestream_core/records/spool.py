@@ -97,9 +97,8 @@ def records_in(lines: Iterable[bytes], path: object) -> Iterator[UsageRecord]:
         elif line.strip():
             junk.append(number)
     if junk:
-        logger.warning(
-            "%s has %d lines that are no record; the first is line %d", path, len(junk), junk[0]
-        )
+        many = "1 line that is" if len(junk) == 1 else f"{len(junk)} lines that are"
+        logger.warning("%s has %s no record; the first is line %d", path, many, junk[0])
 
 
 def _parsed(line: bytes) -> UsageRecord | None:
