@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from usagestream_core.errors import ConfigError
 
@@ -14,13 +14,15 @@ from . import _statements as statements
 from ._database import Database
 from ._ledger import spool_of
 from ._rows import ended_row, moment
-from ._schema import ENDED, LOST, OPEN, processes, streams
+from ._schema import LOST, OPEN, UNENDED, processes, streams
 from ._settle import DEAD_AFTER, settle
 from ._sqlalchemy import SQLAlchemyError, sa
 
 if TYPE_CHECKING:
     from collections.abc import Generator
     from datetime import datetime
+
+    from sqlalchemy import Select
 
     from usagestream_core.record import UsageRecord
 
@@ -64,26 +66,39 @@ def status(url: str) -> Status:
         "spool_bytes": spool.size,
         "spool_limit": spool.limit,
     }
-    counted = sa.select(streams.c.state, sa.func.count(), sa.func.min(streams.c.begun_at))
     try:
         database.open()
         with database.reading() as connection:
-            found = {row[0]: row for row in connection.execute(counted.group_by(streams.c.state))}
-            known = connection.execute(sa.select(sa.func.count()).select_from(processes)).scalar()
+            every, begun, lost, oldest, known = connection.execute(_counted()).one()
     except (SQLAlchemyError, OSError) as exc:
         return Status(ledger=str(database), away=_why(exc), **waiting)  # type: ignore[arg-type]
     finally:
         database.close()
-    counts = {state: found[state][1] if state in found else 0 for state in (ENDED, LOST, OPEN)}
     return Status(
         ledger=str(database),
         away=None,
-        ended=counts[ENDED],
-        lost=counts[LOST],
-        open=counts[OPEN],
-        oldest_open=moment(found[OPEN][2]) if OPEN in found else None,
+        ended=every - begun - lost,
+        lost=lost,
+        open=begun,
+        oldest_open=None if oldest is None else moment(oldest),
         processes=known,
         **waiting,  # type: ignore[arg-type]
+    )
+
+
+def _counted() -> Select[Any]:
+    """All streams, those open and lost, the oldest open one, processes; of indexes alone.
+
+    What ended is what is left: to look at the state of each would be to read the whole table.
+    """
+    unended = sa.select(sa.func.count()).where(sa.text(UNENDED))
+    oldest = sa.select(sa.func.min(streams.c.begun_at)).where(sa.text(UNENDED))
+    return sa.select(
+        sa.select(sa.func.count()).select_from(streams).scalar_subquery(),
+        unended.where(streams.c.state == OPEN).scalar_subquery(),
+        unended.where(streams.c.state == LOST).scalar_subquery(),
+        oldest.where(streams.c.state == OPEN).scalar_subquery(),
+        sa.select(sa.func.count()).select_from(processes).scalar_subquery(),
     )
 
 

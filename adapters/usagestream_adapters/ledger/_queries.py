@@ -118,12 +118,16 @@ def name_column(table: Any, name: str, dialect: str) -> ColumnElement[Any]:
 
 
 def conditions(report: UsageReport, table: Any, dialect: str) -> list[ColumnElement[bool]]:
-    """What `where` says, but for times."""
+    """What `where` says, but for times; of tags so that PostgreSQL's index of them is of use."""
     found: list[ColumnElement[bool]] = []
     for name, values in report.where.items():
-        column = name_column(table, name, dialect)
-        test: ColumnElement[bool] = column.in_(sorted(values))
-        found.append(sa.or_(test, column.is_(None)) if "" in values else test)
+        column, tag = name_column(table, name, dialect), tag_of(name)
+        if tag and dialect == "postgresql":
+            has = table.c.tags.op("@>", is_comparison=True)
+            tests = [has(sa.literal({tag: each}, table.c.tags.type)) for each in sorted(values)]
+        else:
+            tests = [column.in_(sorted(values))]
+        found.append(sa.or_(*tests, *([column.is_(None)] if "" in values else [])))
     return found
 
 
