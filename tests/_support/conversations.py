@@ -1,7 +1,5 @@
 """What conversations are made of: all that the SDK takes for one, JSON or not."""
 
-# pyright: reportUnknownLambdaType=false
-
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -1,8 +1,5 @@
 """Databases for tests: a SQLite file, and a schema of its own in a real PostgreSQL."""
 
-# The server's package has no types.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-
 from __future__ import annotations
 
 import os

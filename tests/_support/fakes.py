@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal, Self
 
 from usagestream_adapters.wire.chat import ChatDecoder
@@ -11,6 +11,15 @@ from usagestream_core.errors import ConfigError
 from usagestream_core.profile import Profile
 
 from .chat import HELLO, cut
+
+
+def raising(error: BaseException) -> Callable[..., Any]:
+    """What raises this whenever it is called, with whatever."""
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise error
+
+    return fail
 
 
 class FakeProfile(Profile, frozen=True):

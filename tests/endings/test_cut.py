@@ -1,9 +1,5 @@
 """A stream that is cut anywhere leaves one record that says so, and no answer that looks whole."""
 
-# What comes out of JSON has no static type.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false
-
 from __future__ import annotations
 
 import asyncio
@@ -32,11 +28,12 @@ from usagestream import (
 )
 from usagestream_adapters import ChatDecoder
 from usagestream_core.adapter import Head
+from usagestream_core.json_types import is_object
 
 FOLDER = os.environ.get("USAGESTREAM_CORPUS")
 BLANK = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 BYTE_POSITIONS = 80
-MADE = {
+MADE: dict[str, list[dict[str, Any]]] = {
     "plain": [
         {"id": "c", "model": "gpt-4o", "choices": [{"index": 0, "delta": {"content": "One two"}}]},
         {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]},
@@ -60,10 +57,11 @@ def bodies() -> list[Any]:
         body = "".join([*events, "data: [DONE]\n\n"]).encode()
         found.append(pytest.param(body, 2 if name == "two choices" else 1, id=name))
     for path in sorted(Path(FOLDER or os.devnull).glob("*.json")):
-        case = json.loads(path.read_text("utf-8"))
+        case: dict[str, Any] = json.loads(path.read_text("utf-8"))
         if case.get("api") == "chat" and case["response"]["status"] == 200:
-            request = (case.get("request") or {}).get("body")
-            n = request.get("n") if isinstance(request, dict) else None
+            sent: dict[str, Any] = case.get("request") or {}
+            asked = sent.get("body")
+            n = asked.get("n") if is_object(asked) else None
             found.append(pytest.param(case["response"]["body"].encode(), n or 1, id=path.stem))
     return found
 
@@ -87,7 +85,7 @@ def ended(body: bytes, choices: int) -> tuple[Outcome, bool]:
                 seen.add(choice["index"])
             if choice.get("finish_reason"):
                 finished.add(choice["index"])
-        counts = frame.get("usage") or {}
+        counts: dict[str, Any] = frame.get("usage") or {}
         given = [counts.get(name) for name in ("prompt_tokens", "completion_tokens")]
         usage = usage or any(type(count) is int for count in given)
     whole = len(finished) >= choices and seen <= finished

@@ -1,7 +1,7 @@
 """`usagestream ledger`: how it stands, what goes in, what comes out."""
 
 # Tests look behind the door.
-# pyright: reportPrivateUsage=false, reportUnknownLambdaType=false
+# pyright: reportPrivateUsage=false
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 # Configuration of every kind is tried, wrong ones too.
 # pyright: reportArgumentType=false
-# pyright: reportPrivateUsage=false, reportUnknownLambdaType=false
+# pyright: reportPrivateUsage=false
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Days are pruned while their streams are repriced: nobody is refused, and nothing counts twice."""
 
-# pyright: reportPrivateUsage=false, reportUnknownMemberType=false
+# pyright: reportPrivateUsage=false
 
 from __future__ import annotations
 

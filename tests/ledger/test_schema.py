@@ -1,7 +1,7 @@
 """What a ledger is kept in: one schema, brought up to date by whoever opens it first."""
 
 # Tests look behind the door.
-# pyright: reportPrivateUsage=false, reportUnknownLambdaType=false
+# pyright: reportPrivateUsage=false
 
 from __future__ import annotations
 

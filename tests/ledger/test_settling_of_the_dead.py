@@ -1,9 +1,7 @@
 """The streams of processes that are gone are settled; those of living ones are let be."""
 
-# Rows have no static type.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
-# pyright: reportPrivateUsage=false, reportUnknownLambdaType=false
+# Tests look behind the door.
+# pyright: reportPrivateUsage=false
 
 from __future__ import annotations
 
@@ -15,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, func, select, update
+from tests._support.fakes import raising
 from tests._support.records import begun, record_of
 from tests._support.streaming import fork
 
@@ -185,7 +184,11 @@ def test_where_no_process_can_be_looked_at_the_heartbeat_decides(
     opener: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As where there is no /proc."""
-    monkeypatch.setattr(_settle, "_began", lambda _: None)
+
+    def unknown(_: int) -> None:
+        return None
+
+    monkeypatch.setattr(_settle, "_began", unknown)
     ours = opener()
     assert ours.begin(begun()).wait(10)
     assert opener().settle() == []
@@ -230,7 +233,7 @@ def test_a_heartbeat_that_fails_is_no_failure(
     """The database is away then, until it is tried again."""
     ours = opener()
     assert ours.begin(begun()).wait(10)
-    monkeypatch.setattr(Process, "beat", lambda *_: (_ for _ in ()).throw(OSError("gone")))
+    monkeypatch.setattr(Process, "beat", raising(OSError("gone")))
     ours._writer._beat()
     assert ours.away == "gone"
     ours._writer._beat()
@@ -247,7 +250,7 @@ def test_leaving_while_the_database_is_away(
     """The row of the process stays, to be found dead."""
     ours = opener()
     assert ours.begin(begun()).wait(10)
-    monkeypatch.setattr(Process, "leave", lambda *_: (_ for _ in ()).throw(OSError("gone")))
+    monkeypatch.setattr(Process, "leave", raising(OSError("gone")))
     ours.close()
     assert ours.away == "gone"
 

@@ -1,9 +1,7 @@
 """Every stream is in the ledger before its first chunk is handed over, and at its end."""
 
-# Rows and the SDK's clients have no static type.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false
-# pyright: reportPrivateUsage=false, reportUnknownLambdaType=false
+# Tests look behind the door.
+# pyright: reportPrivateUsage=false
 
 from __future__ import annotations
 
@@ -20,7 +18,7 @@ import openai
 import pytest
 import trio
 from pydantic import SecretStr
-from tests._support.fakes import FakeAdapter
+from tests._support.fakes import FakeAdapter, raising
 from tests._support.records import record_of
 from tests._support.sdk_http import client_of, http, streamed
 from tests._support.worlds import ASK
@@ -390,7 +388,7 @@ def test_what_cannot_be_put_in_words_begins_all_the_same(
 ) -> None:
     """The stream is the more important one."""
     ledger = Slow()
-    monkeypatch.setattr(Meter, "begun", lambda _: 1 / 0)
+    monkeypatch.setattr(Meter, "begun", raising(ZeroDivisionError()))
     with Client(FakeAdapter.of(*HELLO), ledger=ledger) as client:
         assert client.stream(**ASK).text() == "hello"
     assert [type(told) for told in ledger.told] == [UsageRecord]

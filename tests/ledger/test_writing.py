@@ -1,9 +1,7 @@
 """What is written, how often it may be said, and what becomes of it where it cannot be written."""
 
-# Rows have no static type.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
-# pyright: reportPrivateUsage=false, reportUnknownLambdaType=false
+# Tests look behind the door.
+# pyright: reportPrivateUsage=false
 
 from __future__ import annotations
 
@@ -450,7 +448,11 @@ def test_a_full_disk_leaves_no_piece_in_the_spool(
     spool = ledger._spool
     spool.append([b"first\n"])
     write = os.write
-    monkeypatch.setattr(os, "write", lambda file, data: write(file, data[:3]))
+
+    def write_a_piece(file: int, data: bytes) -> int:
+        return write(file, data[:3])
+
+    monkeypatch.setattr(os, "write", write_a_piece)
     with pytest.raises(OSError, match="no room"):
         spool.append([b"second\n"])
     assert spool.path.read_bytes() == b"first\n"

@@ -1,8 +1,6 @@
 """Objects that are made the short way cannot be told from those that the SDK makes."""
 
-# What comes out of JSON has no static type, and the SDK's own way is no part of what it offers.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false
+# The SDK's own way is no part of what it offers.
 # pyright: reportPrivateUsage=false
 
 from __future__ import annotations
@@ -23,6 +21,7 @@ from openai.types.responses import ResponseStreamEvent
 from pydantic import BaseModel
 
 from usagestream_adapters.sdk import objects
+from usagestream_core.json_types import is_array, is_object
 
 FOLDER = os.environ.get("USAGESTREAM_CORPUS")
 CHAT: Any = ChatCompletionChunk
@@ -46,9 +45,9 @@ def told(value: Any) -> Any:
     if isinstance(value, BaseModel):
         parts = (value.__dict__, value.model_extra, value.__pydantic_private__)
         return type(value), sorted(value.model_fields_set), *map(told, parts)
-    if isinstance(value, dict):
+    if is_object(value):
         return [(name, told(each)) for name, each in value.items()]
-    if isinstance(value, list):
+    if is_array(value):
         return list, [told(each) for each in value]
     return type(value), repr(value)
 

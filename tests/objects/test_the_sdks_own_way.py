@@ -1,8 +1,7 @@
 """Where anything is not as known, the SDK makes its objects itself."""
 
 # Things are pulled from under the module on purpose.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false, reportPrivateUsage=false, reportUnknownLambdaType=false
+# pyright: reportPrivateUsage=false
 
 from __future__ import annotations
 
@@ -217,7 +216,10 @@ def test_a_class_that_is_made_in_a_way_of_its_own(cls: Any) -> None:
 def test_a_class_that_holds_itself() -> None:
     """The SDK makes what it holds."""
     sdk = objects._Sdk()
-    frame = {"inner": {"inner": {}}, "direct": {"inner": None, "direct": {"more": 1}}}
+    frame: dict[str, Any] = {
+        "inner": {"inner": {}},
+        "direct": {"inner": None, "direct": {"more": 1}},
+    }
     assert objects.same_objects(sdk.constructor(_Own)(frame), sdk.own(_Own)(frame))
 
 

@@ -3,10 +3,6 @@
 The folder is named by USAGESTREAM_CORPUS and is no part of the project.
 """
 
-# What comes out of JSON has no static type.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import json
@@ -81,9 +77,10 @@ def standard_counts(wire: dict[str, Any] | None) -> dict[str, int]:
     """The counts in a wire usage, by the names of `Usage`; a second reading of WIRE §4."""
     if wire is None or not wire.get("total_tokens"):
         return {}  # all zeros after text are not believed
-    inside = wire.get("input_tokens_details") or {}
-    lifetimes = inside.get("cache_write_tokens_details") or {}
-    pairs = {
+    inside: dict[str, Any] = wire.get("input_tokens_details") or {}
+    lifetimes: dict[str, Any] = inside.get("cache_write_tokens_details") or {}
+    outside: dict[str, Any] = wire.get("output_tokens_details") or {}
+    pairs: dict[str, int | None] = {
         "input_tokens": wire.get("input_tokens"),
         "output_tokens": wire.get("output_tokens"),
         "total_tokens": wire.get("total_tokens"),
@@ -91,7 +88,7 @@ def standard_counts(wire: dict[str, Any] | None) -> dict[str, int]:
         "cache_write_tokens": inside.get("cache_write_tokens"),
         "cache_write_30m_tokens": lifetimes.get("ttl_30m_tokens"),
         "cache_write_12h_tokens": lifetimes.get("ttl_12h_tokens"),
-        "reasoning_tokens": (wire.get("output_tokens_details") or {}).get("reasoning_tokens"),
+        "reasoning_tokens": outside.get("reasoning_tokens"),
     }
     return {name: value for name, value in pairs.items() if value is not None}
 

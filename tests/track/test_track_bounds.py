@@ -1,9 +1,5 @@
 """What a tracked client keeps is bounded, and the record says what was not looked at."""
 
-# The SDK's clients are driven alike whatever their types are.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import gzip
@@ -147,9 +143,9 @@ def answered(sent: bytes, *, raw: bool, **headers: str) -> UsageRecord:
     )
     http_client = client_of(lambda _: reply)
     with openai.OpenAI(api_key="k", base_url="http://x.test", http_client=http_client) as bare:
-        client = track(bare, on_record=records.append, token_counter=Words())
+        client: Any = track(bare, on_record=records.append, token_counter=Words())
         if raw:
-            asking: Any = client.chat.completions.with_streaming_response
+            asking = client.chat.completions.with_streaming_response
             with asking.create(**ASK) as response:
                 assert "usage" in response.json()
         else:

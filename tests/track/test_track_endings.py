@@ -1,9 +1,5 @@
 """Every call of a tracked client leaves one record, with the outcome it had."""
 
-# The SDK's clients are driven alike whatever their types are.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import asyncio
@@ -91,14 +87,12 @@ def test_a_stream_left_after_the_answer_is_complete(desk: Bench) -> None:
 
 def test_usage_that_had_arrived_counts_although_nobody_took_it(desk: Bench) -> None:
     """What was received with the last frame taken is known, and nothing more is waited for."""
-    text = "".join(
-        f"data: {json.dumps(frame)}\n\n"
-        for frame in (
-            {"id": "c", "model": "m", "choices": [{"index": 0, "delta": {"content": "Hi"}}]},
-            {"id": "c", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]},
-            {"id": "c", "choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 2}},
-        )
-    )
+    frames: list[dict[str, Any]] = [
+        {"id": "c", "model": "m", "choices": [{"index": 0, "delta": {"content": "Hi"}}]},
+        {"id": "c", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]},
+        {"id": "c", "choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 2}},
+    ]
+    text = "".join(f"data: {json.dumps(frame)}\n\n" for frame in frames)
     done = "data: [DONE]\n\ndata: after the end\n\n"
     desk.server.script(*[Scenario(raw_frames=[text + done], hold_after_done=True)] * 2)
     desk.run(leave_after(1))

@@ -1,10 +1,7 @@
 """The SDK's `stream()` helper of a tracked client: the same events, for less."""
 
 # What is put in the SDK's way is no part of what it offers.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false, reportPrivateUsage=false
-# pyright: reportUnknownParameterType=false, reportMissingParameterType=false
-# pyright: reportUnknownLambdaType=false
+# pyright: reportPrivateUsage=false
 
 from __future__ import annotations
 
@@ -40,7 +37,12 @@ FIRST: dict[str, Any] = {"role": "assistant", "content": ""}
 
 def frame(delta: Any = None, *, finish: str | None = None, index: int = 0, **more: Any) -> Any:
     """A frame of one choice."""
-    choice = {"index": index, "delta": delta or {}, "finish_reason": finish, "logprobs": None}
+    choice: dict[str, Any] = {
+        "index": index,
+        "delta": delta or {},
+        "finish_reason": finish,
+        "logprobs": None,
+    }
     return {**FRAME, "choices": [choice], **more}
 
 
@@ -60,7 +62,9 @@ def call(arguments: str, **more: Any) -> Any:
     )
 
 
-LOGPROBS = {"content": [{"token": "a", "logprob": -1, "bytes": None, "top_logprobs": []}]}
+LOGPROBS: dict[str, Any] = {
+    "content": [{"token": "a", "logprob": -1, "bytes": None, "top_logprobs": []}]
+}
 ANSWERS: dict[str, list[Any]] = {
     "text": [frame(FIRST), *text("a", " b", "", "c"), frame(finish="stop")],
     "usage": [frame(FIRST), *text("a", "b", usage=None), {**FRAME, "choices": [], "usage": USAGE}],
@@ -206,10 +210,12 @@ def test_objects_are_whose_they_were() -> None:
 def test_it_is_the_sdks_stream() -> None:
     """Of the SDK's own type; its context manager is one of the SDK's, by name too."""
     bare = client_for(ANSWERS["text"])
-    theirs = bare.chat.completions.stream(**ASK)
+    completions: Any = bare.chat.completions
+    theirs = completions.stream(**ASK)
     ours = loaded(bare).chat.completions.stream(**ASK)
-    assert isinstance(ours, type(theirs))
-    assert str(type(theirs)) == str(type(ours))
+    kinds: list[type[Any]] = [type(theirs), type(ours)]
+    assert isinstance(ours, kinds[0])
+    assert str(kinds[0]) == str(kinds[1])
     with theirs as one, ours as other:
         assert type(one) is type(other)
 
@@ -268,12 +274,17 @@ def test_a_helper_that_is_wrapped(monkeypatch: pytest.MonkeyPatch, name: str) ->
     assert "handle_chunk" not in vars(state)
 
 
+def no_events(*_: Any) -> list[Any]:
+    """What a version whose events are others makes of a piece of text."""
+    return []
+
+
 @pytest.mark.usefixtures("_forgotten")
 def test_a_helper_whose_events_are_others(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A version that makes another event of a piece of text is left alone."""
-    monkeypatch.setattr(_helper._Events, "make", lambda *_: [])
+    monkeypatch.setattr(_helper._Events, "make", no_events)
     caplog.set_level(logging.DEBUG, logger="usagestream")
     bare = client_for(ANSWERS["text"])
     assert asyncio.run(said(bare)) == asyncio.run(said(loaded(bare)))
@@ -283,8 +294,12 @@ def test_a_helper_whose_events_are_others(
 def test_what_is_no_helper_of_the_sdks() -> None:
     """What a `stream` in its place gives is given on, and nothing of it is replaced."""
     assert _helper._sparing(str) is None
-    client = loaded(client_for([]))
-    put = client.chat.completions.stream = lambda **_: "mine"
+    client: Any = loaded(client_for([]))
+
+    def put(**_: Any) -> str:
+        return "mine"
+
+    client.chat.completions.stream = put
     _helper.spare_text(client.chat.completions)
     assert put is client.chat.completions.stream
     _helper.spare_state(None, _helper._events())

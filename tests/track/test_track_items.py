@@ -1,16 +1,12 @@
 """`meter` counts a stream that somebody else opened."""
 
-# Items are of any library.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import asyncio
 import gc
 from collections.abc import AsyncIterator, Iterator
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -30,7 +26,11 @@ def chunk(text: str, finish: str | None = None, **more: Any) -> dict[str, Any]:
     return {"id": "c1", "model": "m-1", "choices": [choice], **more}
 
 
-ITEMS = [chunk("Hi"), chunk("", "stop"), {"id": "c1", "choices": [], "usage": USAGE}]
+ITEMS: list[dict[str, Any]] = [
+    chunk("Hi"),
+    chunk("", "stop"),
+    {"id": "c1", "choices": [], "usage": USAGE},
+]
 
 
 async def slowly(items: list[Any], error: BaseException | None = None) -> AsyncIterator[Any]:
@@ -58,7 +58,8 @@ def test_a_stream_of_the_sdk(bench: Bench) -> None:
                 **ASK, stream=True, stream_options={"include_usage": True}
             )
         )
-        metered = meter(stream, model="gpt-4o-mini", tags={"a": "b"}, on_record=seen.append)
+        options: dict[str, Any] = {"model": "gpt-4o-mini", "tags": {"a": "b"}}
+        metered = cast("Any", meter(stream, **options, on_record=seen.append))
         with pytest.raises(StreamNotEndedError, match="has no record yet"):
             metered.record  # noqa: B018
         assert metered.response is stream.response

@@ -1,9 +1,5 @@
 """Responses that do not simply complete, through a tracked client."""
 
-# The SDK's clients are driven alike whatever their types are.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import json
@@ -28,8 +24,8 @@ async def create(client: Any) -> Any:
 
 def response(status: str, **more: Any) -> Scenario:
     """A response as it comes when nothing is streamed."""
-    whole = {"id": "resp_1", "object": "response", "model": "m", "status": status, "output": []}
-    return Scenario(body=json.dumps({**whole, **more}))
+    whole = {"id": "resp_1", "object": "response", "model": "m", "status": status}
+    return Scenario(body=json.dumps({**whole, "output": [], **more}))
 
 
 @pytest.mark.parametrize("status", ["queued", "in_progress", "cancelled"])

@@ -3,16 +3,15 @@
 The folder is named by USAGESTREAM_CORPUS and is no part of the project.
 """
 
-# What comes out of JSON has no static type.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false
-# pyright: reportUnknownParameterType=false, reportPrivateUsage=false
+# Tests look behind the door.
+# pyright: reportPrivateUsage=false
 
 from __future__ import annotations
 
 import json
 import os
 import re
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +35,7 @@ from usagestream import (
 from usagestream_adapters.azure import AzureProfile
 from usagestream_adapters.openai import OpenAIProfile
 from usagestream_core.errors import NotFoundError
+from usagestream_core.json_types import is_object
 
 FOLDER = os.environ.get("USAGESTREAM_CORPUS")
 KEY = SecretStr("made-up-key")
@@ -55,7 +55,8 @@ def profile_of(case: dict[str, Any]) -> Profile:
     """A profile as whoever recorded this may have had."""
     if case["provider"] != "azure":
         return OpenAIProfile(api_key=KEY, base_url="http://recorded.test/v1", max_retries=0)
-    url = (case.get("request") or {}).get("url") or ""
+    asked: dict[str, Any] = case.get("request") or {}
+    url: str = asked.get("url") or ""
     dated = re.search(r"api-version=(\d{4}-\d\d-\d\d(-preview)?)", url)
     version = dated[1] if dated else "v1"
     return AzureProfile(
@@ -78,9 +79,9 @@ def standard_counts(wire: dict[str, Any] | None) -> dict[str, int]:
     """The counts in a wire usage, by the names of `Usage`; a second reading of WIRE §1.3."""
     if wire is None:
         return {}
-    inside = wire.get("prompt_tokens_details") or {}
-    outside = wire.get("completion_tokens_details") or {}
-    pairs = {
+    inside: dict[str, Any] = wire.get("prompt_tokens_details") or {}
+    outside: dict[str, Any] = wire.get("completion_tokens_details") or {}
+    pairs: dict[str, int | None] = {
         "input_tokens": wire.get("prompt_tokens"),
         "output_tokens": wire.get("completion_tokens"),
         "total_tokens": wire.get("total_tokens"),
@@ -144,8 +145,8 @@ def test_a_recorded_answer(world: World, case: dict[str, Any], size: int) -> Non
     assert record.finish_reasons.get(0) == expected["finish_reason"]
     assert record.response_model == expected["model"]
     assert "".join(chunk.refusal or "" for chunk in first) == (expected.get("refusal") or "")
-    recorded = expected.get("tool_calls") or []
-    assert assembled(chunks) == sorted(recorded, key=lambda call: (call["choice"], call["index"]))
+    recorded: list[dict[str, Any]] = expected.get("tool_calls") or []
+    assert assembled(chunks) == sorted(recorded, key=itemgetter("choice", "index"))
     if expected.get("error"):
         assert (record.outcome, type(failure)) != (Outcome.COMPLETED, type(None))
         assert [chunk for chunk in chunks if chunk.usage is not None] == []
@@ -175,7 +176,7 @@ def test_a_recorded_refusal(world: World, case: dict[str, Any]) -> None:
     raised = caught.value
     assert isinstance(raised, ProviderError)
     assert raised.status == status
-    if isinstance(error, dict) and error.get("code"):
+    if is_object(error) and error.get("code"):
         assert raised.code == str(error["code"])
     sent = {name.lower(): value for name, value in case["response"]["headers"].items()}
     wanted = ("x-request-id", "apim-request-id")

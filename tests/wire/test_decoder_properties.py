@@ -1,9 +1,7 @@
 """What holds for every body: how it is cut into reads says nothing, and nothing raises."""
 
-# What comes out of JSON has no static type.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false
-# pyright: reportUnknownParameterType=false, reportPrivateUsage=false
+# Tests look behind the door.
+# pyright: reportPrivateUsage=false
 
 from __future__ import annotations
 
@@ -36,17 +34,20 @@ usage = st.one_of(
     st.none(),
     st.dictionaries(st.sampled_from(["prompt_tokens", "completion_tokens", "total_tokens"]), count),
 )
+finishes: st.SearchStrategy[str | None] = st.sampled_from([None, None, "stop", "length"])
 choices = st.lists(
-    st.builds(
-        lambda index, text, finish: choice(index, content=text, finish=finish),
-        st.integers(0, 2),
-        odd_text,
-        st.sampled_from([None, None, "stop", "length"]),
-    ),
+    st.builds(choice, st.integers(0, 2), content=odd_text, finish=finishes),
     max_size=2,
 )
+
+
+def frame_of(listed: list[dict[str, Any]], used: Any, more: dict[str, str]) -> dict[str, Any]:
+    """A frame, some of whose keys are others."""
+    return {**frame(*listed, usage=used), **more}
+
+
 frames = st.builds(
-    lambda listed, used, more: {**frame(*listed, usage=used), **more},
+    frame_of,
     choices,
     usage,
     st.one_of(

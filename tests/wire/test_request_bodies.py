@@ -1,7 +1,5 @@
 """What is asked reaches the provider as the SDK itself would have sent it, for less."""
 
-# pyright: reportUnknownLambdaType=false
-
 from __future__ import annotations
 
 import copy
