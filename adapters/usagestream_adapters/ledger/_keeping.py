@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from usagestream_core.errors import ConfigError
 
@@ -86,7 +86,7 @@ def status(url: str) -> Status:
     )
 
 
-def _counted() -> Select[Any]:
+def _counted() -> Select[int, int, int, int | None, int]:
     """All streams, those open and lost, the oldest open one, processes; of indexes alone.
 
     What ended is what is left: to look at the state of each would be to read the whole table.
