@@ -143,11 +143,6 @@ class TrackedCall:
         if self._opened(response):
             response.stream = body_of_kind("AsyncByteStream", response, self)
 
-    @property
-    def is_being_written(self) -> bool:
-        """Whether the ledger has yet to keep that this call begins."""
-        return self._life.is_being_written
-
     def written(self) -> None:
         """Wait until the ledger has it: before the caller is given anything."""
         self._life.written()

@@ -37,8 +37,7 @@ class _Sending(Borrowed):
         response = send(self._borrowed, request, **how)
         if response.is_success:
             call.answered(response)
-            if call.is_being_written:
-                call.written()
+            call.written()
         return response
 
     def close(self) -> None:
@@ -53,8 +52,7 @@ class _AsyncSending(Borrowed):
         response = await asend(self._borrowed, request, **how)
         if response.is_success:
             call.aanswered(response)
-            if call.is_being_written:
-                await call.awritten()
+            await call.awritten()
         return response
 
     async def aclose(self) -> None:

@@ -35,7 +35,6 @@ Sink = Callable[["UsageRecord"], object]
 FLUSH_TIMEOUT: Final = 10.0
 """Seconds that closing a client, and the end of the interpreter, wait for sinks by default."""
 
-_PAUSE: Final = 0.002
 _PIECE: Final = 0.1
 
 _delivering: ContextVar[tuple[Outbox, ...]] = ContextVar("usagestream_delivering", default=())
@@ -103,18 +102,17 @@ class Outbox:
         self.failures = 0
         """Records that the sink raised on, or did not take in time."""
 
-    @property
-    def has_ledger(self) -> bool:
-        """Whether somebody is to be told of streams before they begin."""
-        return self._ledger is not None
+    def begin(self, begun: Callable[[], Begun]) -> Writing | None:
+        """A request is about to be sent: note what this gives, which is called for a ledger only.
 
-    def begin(self, begun: Begun) -> Writing | None:
-        """A request is about to be sent: note it. `None` where nothing is to be waited for."""
-        assert self._ledger is not None, "nobody to be told"
+        `None` where nothing is to be waited for.
+        """
+        if self._ledger is None:
+            return None
         try:
-            return self._ledger.begin(begun)
+            return self._ledger.begin(begun())
         except Exception:
-            logger.exception("The ledger raised; it has not begun the stream %s", begun.id)
+            logger.exception("A stream could not be written down before it begins")
             return None
 
     def replace(self, record: UsageRecord) -> None:
@@ -246,7 +244,7 @@ class Outbox:
             if deadline.passed:
                 self._tell_late(len(self._parcels))
                 return
-            time.sleep(_PAUSE)
+            time.sleep(PAUSE)
             self._hand_over()
 
     def _flush_ledger(self, deadline: _Deadline) -> None:
@@ -303,7 +301,7 @@ class Outbox:
                 self._tell_late(len(self._line))
                 return
             if self._line:  # in the hands of another loop
-                await asyncio.sleep(_PAUSE)
+                await asyncio.sleep(PAUSE)
 
     def leave_at_exit(self) -> None:
         """The interpreter ends: what is still in line goes out now, on a loop made for it."""

@@ -157,11 +157,7 @@ class Lifecycle:
         self._was_asked = True
         self.meter.start(time.monotonic(), datetime.now(UTC))
         streams.add(self, holder)
-        if self._outbox.has_ledger:
-            try:
-                self._writing = self._outbox.begin(self.meter.begun())
-            except Exception:
-                logger.exception("A stream could not be written down before it begins")
+        self._writing = self._outbox.begin(self.meter.begun)
 
     @property
     def is_being_written(self) -> bool:

@@ -175,12 +175,11 @@ class SyncStream(_Held, UsageStream):
             raise
         self._state.open(self._body.head)
         self._bytes = iter(self._body)
-        if self._state.life.is_being_written:
-            try:
-                self._state.life.written()
-            except BaseException as exc:
-                self._left(exc)
-                raise
+        try:
+            self._state.life.written()
+        except BaseException as exc:
+            self._left(exc)
+            raise
 
     def _left(self, exc: BaseException | None) -> None:
         drain = self._state.leave(exc)
@@ -351,12 +350,11 @@ class AsyncStream(_Held, AsyncUsageStream):
             else:
                 self._state.refused(exc)
             raise
-        if self._state.life.is_being_written:
-            try:
-                await self._state.life.awritten()
-            except BaseException as exc:
-                await self._left(exc)
-                raise
+        try:
+            await self._state.life.awritten()
+        except BaseException as exc:
+            await self._left(exc)
+            raise
 
     async def _wait_for_body(self) -> None:
         if self._outliving is None:
