@@ -13,7 +13,7 @@ from weakref import WeakSet
 if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
-    from types import ModuleType, TracebackType
+    from types import ModuleType
 
 try:
     import fcntl as _fcntl
@@ -63,12 +63,7 @@ class ForkSafeLock:
     def __enter__(self) -> None:
         self.acquire()
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self.release()
 
 

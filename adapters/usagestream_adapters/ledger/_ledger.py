@@ -15,7 +15,6 @@ from ._settle import DEAD_AFTER
 from ._writer import Writer
 
 if TYPE_CHECKING:
-    from types import TracebackType
     from typing import Self
 
     from usagestream_core.record import UsageRecord
@@ -125,12 +124,7 @@ class SqlLedger:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self.close()
 
     def leave_at_exit(self) -> None:
