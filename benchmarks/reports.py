@@ -21,6 +21,7 @@ from typing import Any
 
 from usagestream import Price, Rates, Usage, UsageRecord, cost_of
 from usagestream_adapters.ledger import Database, metadata
+from usagestream_core.records.latency import bucket_of
 
 DAYS = 365
 MODELS = (
@@ -35,6 +36,8 @@ MODELS = (
 )
 CUSTOMERS = 50
 AT_ONCE = 500_000
+_BUCKET = "floor(ln({}) / ln(2) * 16 + 1e-9)"
+"""What `bucket_of` gives, in PostgreSQL's words."""
 REPORTS = {
     "the first: all days are added up": ["--by", "model"],
     "30 days by model and customer": ["--by", "model,tag:customer", "--since", "30d"],
@@ -74,6 +77,8 @@ def make(url: str, rows: int, *, whole: bool = False) -> str:
     for first in range(0, rows, AT_ONCE):
         count = min(AT_ONCE, rows - first)
         with database.writing() as connection:
+            if database.is_sqlite:
+                connection.connection.driver_connection.create_function("bucket_of", 1, bucket_of)
             connection.exec_driver_sql(
                 _statement(database.is_sqlite, first, count, rows, now, whole=whole)
             )
@@ -103,6 +108,7 @@ def _statement(is_sqlite: bool, first: int, count: int, rows: int, now: int, *, 
         if is_sqlite
         else f"WITH n(i) AS (SELECT generate_series({first}::bigint, {first + count - 1}))"
     )
+    wait = "(200000 + (b * 7 + d) % 900000)"
     true, false = ("1", "0") if is_sqlite else ("true", "false")
     columns: dict[str, Any] = {
         "id": "'s' || i",
@@ -128,7 +134,8 @@ def _statement(is_sqlite: bool, first: int, count: int, rows: int, now: int, *, 
         "cost_basis": "CASE WHEN d < 1000000 THEN 'reported' ELSE 'estimated' END",
         "cost_lower_bound": f"CASE WHEN d < 1000000 THEN {false} ELSE {true} END",
         "price_source": "'list'",
-        "first_chunk_us": "200000 + (b * 7 + d) % 900000",
+        "first_chunk_us": wait,
+        "first_chunk_bucket": f"bucket_of({wait})" if is_sqlite else _BUCKET.format(wait),
         "chunks": "d % 800",
         "tags": tags,
         "record": _record(is_sqlite) if whole else "'{}'",

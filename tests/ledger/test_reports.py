@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import random
 import sqlite3
+import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from click.testing import CliRunner, Result
+from sqlalchemy import event
 from tests._support.kept import keep, mark
 
 from usagestream import (
@@ -261,6 +263,36 @@ def test_records_are_those_that_the_report_is_about(
     assert found == sorted(expected, key=lambda each: each.started_at)
 
 
+def test_reports_of_roll_ups_go_through_few_streams(tmp_path: Path) -> None:
+    """Those of days that are not over for two, and those that have no end: both by an index."""
+    path = tmp_path / "usage.db"
+    database = Database(f"sqlite:///{path}")
+    database.open()
+    keep(database, made(50))
+    database.close()
+    reader = LedgerReader(f"sqlite:///{path}")
+    of_ledger(reader, {"by": ["model"]})
+    asked: list[tuple[str, Any]] = []
+
+    def note(*said: Any) -> None:
+        asked.append((said[2], said[3]))
+
+    event.listen(reader._database.engine, "before_cursor_execute", note)
+    of_ledger(reader, {"by": ["model", "day"], "since": TODAY - timedelta(days=8)})
+    of_ledger(reader, {"by": ["model", "day"]})
+    reader.close()
+    connection = sqlite3.connect(path)
+    plans = [
+        connection.execute(f"EXPLAIN QUERY PLAN {statement}", values).fetchall()
+        for statement, values in asked
+        if statement.startswith("SELECT")
+    ]
+    connection.close()
+    steps = [step for plan in plans for *_, step in plan if "usagestream_streams" in step]
+    assert len([step for step in steps if "usagestream_streams_unended" in step]) == 2
+    assert [step for step in steps if "USING" not in step] == []
+
+
 def test_who_may_not_write_reads_streams(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A report takes longer then, and says the same."""
     url = f"sqlite:///{tmp_path / 'usage.db'}"
@@ -332,6 +364,22 @@ def test_the_command_reads_ledgers_by_their_url_and_file(file: Path) -> None:
     assert "days for this report and those to come" in first.stderr
     second = run("report", file, "--json", "--by", "model,tag:customer")
     assert (second.stdout, second.stderr) == (first.stdout, "")
+
+
+def test_a_report_loads_no_more_than_it_needs(file: Path) -> None:
+    """Start-up is what a small report takes longest for."""
+    run("report", file)
+    unneeded = ("sqlalchemy.dialects.postgresql", "alembic", "rich", "openai", "psycopg")
+    script = f"""if True:
+        import sys
+        from usagestream_adapters.cli import main
+        main(["report", {str(file)!r}, "--json"], standalone_mode=False)
+        print([name for name in {unneeded} if name in sys.modules], file=sys.stderr)
+    """
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert done.stderr.strip() == "[]"
+    assert len(json.loads(done.stdout)) == 3
 
 
 def test_the_configured_ledger_is_reported_of(
@@ -450,11 +498,3 @@ def test_wrong_input_says_what_is_right(words: list[str], said: str) -> None:
     assert result.exit_code == 1
     assert said in result.stderr
     assert not Path("no.db").exists()
-
-
-def test_this_sqlite_has_a_logarithm_or_is_given_one() -> None:
-    """Buckets are those of the core."""
-    connection = sqlite3.connect(":memory:")
-    read_module._with_logarithm(connection, None)
-    assert connection.execute("SELECT floor(ln(8) / ln(2) + 1e-9)").fetchone() == (3.0,)
-    connection.close()

@@ -102,6 +102,7 @@ def test_each_column_has_what_the_record_says(ledger: Kept) -> None:
         "cost_lower_bound": True,
         "price_source": "file:prices.toml#1",
         "first_chunk_us": 250_000,
+        "first_chunk_bucket": 286,
         "chunks": 4,
         "tags": {"customer": "acme"},
     }

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from usagestream import ConfigError, Outcome, RecordedError, UsageRecord, UsageReport, UsageSource
 from usagestream_core.records.latency import Latencies, bucket_of
-from usagestream_core.records.report import nano
+from usagestream_core.records.report import Portion, nano
 
 from .conftest import NOON, Recorder, make
 
@@ -202,12 +202,20 @@ def test_the_total_is_of_all_lines(record: Recorder) -> None:
 
 
 def test_sums_of_others_are_added_as_they_come(record: Recorder) -> None:
-    """Durations of streams that are not in the report make no line of their own."""
+    """A portion of many streams beside a single one."""
     report = UsageReport()
     report.add(record(first=None))
-    report.add_first_chunks(("gpt-4o",), {bucket_of(2_000_000): 3})
-    report.add_first_chunks(("o3",), {bucket_of(1): 1})
+    many = Portion(
+        outcome=Outcome.CLOSED,
+        source=UsageSource.ESTIMATED,
+        streams=3,
+        counts={"input_tokens": 30, "output_tokens": None},
+        first_chunks={bucket_of(2_000_000): 3},
+    )
+    report.add_portion(("gpt-4o",), many)
     (row,) = report.rows()
+    assert (row["streams"], row["input_tokens"], row["unpriced"]) == (4, 1030, 3)
+    assert (row["estimated_input_tokens"], row["estimated_output_tokens"]) == (30, None)
     assert row["time_to_first_chunk_p50"] == pytest.approx(2, rel=0.03)
 
 

@@ -178,7 +178,8 @@ def _show(made: UsageReport, asked: dict[str, Any], page: Page | None) -> None:
     from ..report import as_csv, write_parquet
 
     if asked["as_json"]:
-        say_json(json.dumps(made.rows(), indent=2))
+        lines = ",\n".join(map(json.dumps, made.rows()))  # not indented: much quicker
+        say_json(f"[\n{lines}\n]" if lines else "[]")
     elif asked["as_csv"]:
         write(as_csv(made.columns, made.rows()))
     elif asked["parquet"] is not None:

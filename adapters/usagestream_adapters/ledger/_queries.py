@@ -11,7 +11,6 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from usagestream_core.record import Outcome
-from usagestream_core.records.latency import NUDGE, SCALE
 from usagestream_core.records.report import TIMES, Portion, tag_of, time_name
 from usagestream_core.usage import UsageSource
 
@@ -19,20 +18,19 @@ from ._schema import DAY, OPEN, REPORTED, rollups, streams
 from ._sqlalchemy import sa
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from sqlalchemy import ColumnElement, Connection
+    from sqlalchemy import ColumnElement, Connection, Select
 
     from usagestream_core.records.report import UsageReport
 
 __all__ = [
-    "SUMS",
+    "added_up",
     "conditions",
-    "latency_bucket",
+    "key_of_streams",
     "name_column",
     "read_rollups",
     "read_streams",
-    "rolled_key",
     "span",
 ]
 
@@ -40,23 +38,80 @@ _QUARTER: Final = DAY // 96
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _COLUMNS: Final = {"service_tier": "tier"}
 _FILTERED: Final = "ContentFilterError"
+_OUTCOMES: Final = {each.value: each for each in Outcome}
+_SOURCES: Final = {each.value: each for each in UsageSource}
 
-REFUSED: Final = sa.case(
-    (
-        sa.and_(
-            streams.c.outcome == Outcome.REJECTED.value,
-            sa.func.coalesce(streams.c.error, "") != _FILTERED,
-        ),
-        sa.true(),
-    ),
-    else_=sa.false(),
+_ALIKE: Final = ("outcome", "source", "refused", "currency", "cost_basis")
+"""What a report tells apart, of one and the same group."""
+
+_PLAIN: Final = (
+    "api",
+    "provider",
+    "profile",
+    "endpoint",
+    "region",
+    "model",
+    "deployment",
+    "response_model",
+    "tier",
+    "outcome",
+    "source",
 )
-"""Nothing was read, so that nothing is billed: as the core says of a record."""
-_CURRENCY: Final = sa.case((streams.c.cost_nano.is_not(None), streams.c.currency))
-_BASIS: Final = sa.case((streams.c.cost_nano.is_not(None), streams.c.cost_basis))
-_LOWER_BOUND: Final = sa.func.max(
-    sa.case((sa.or_(streams.c.lower_bound, streams.c.cost_lower_bound), 1), else_=0)
-)
+
+
+def key_of_streams() -> dict[str, ColumnElement[Any]]:
+    """What streams of one roll-up have in common, by its columns, but for the tags."""
+    is_priced = streams.c.cost_nano.is_not(None)
+    is_filtered = sa.func.coalesce(streams.c.error, "") == _FILTERED
+    refused = sa.and_(streams.c.outcome == Outcome.REJECTED.value, sa.not_(is_filtered))
+    return {
+        **{name: streams.c[name] for name in _PLAIN},
+        "cost_basis": sa.case((is_priced, streams.c.cost_basis)),
+        "currency": sa.case((is_priced, streams.c.currency)),
+        # nothing was read, so that nothing is billed: as the core says of a record
+        "refused": sa.case((refused, sa.true()), else_=sa.false()),
+    }
+
+
+def added_up(
+    exprs: Mapping[str, ColumnElement[Any]], within: Sequence[ColumnElement[bool]]
+) -> Select[Any]:
+    """The streams that have ended, added up by these expressions: rows like those of roll-ups.
+
+    The streams are gone through once: by the bucket of their first chunk too, and then without it.
+    """
+    parts = (
+        sa.select(
+            *(each.label(name) for name, each in exprs.items()),
+            streams.c.first_chunk_bucket,
+            sa.func.count().label("streams"),
+            *(_sum_of(name).label(name) for name in REPORTED),
+            sa.func.sum(streams.c.cost_nano).label("cost_nano"),
+            _is_any(streams.c.lower_bound, streams.c.cost_lower_bound).label("lower_bound"),
+        )
+        .where(streams.c.state != OPEN, *within)
+        .group_by(*_first(len(exprs) + 1))
+        .subquery()
+    )
+    packed = sa.cast(parts.c.first_chunk_bucket, sa.Text) + "," + sa.cast(parts.c.streams, sa.Text)
+    return _summed([parts.c[name] for name in exprs], parts, packed)
+
+
+def _summed(exprs: Sequence[ColumnElement[Any]], table: Any, first_chunks: Any) -> Select[Any]:
+    """The sums of rows that are like roll-ups, by these expressions."""
+    return sa.select(
+        *exprs,
+        sa.func.sum(table.c.streams).label("streams"),
+        *(sa.func.sum(table.c[name]).label(name) for name in REPORTED),
+        sa.func.sum(table.c.cost_nano).label("cost_nano"),
+        _is_any(table.c.lower_bound).label("lower_bound"),
+        sa.func.aggregate_strings(first_chunks, ",").label("first_chunks"),
+    ).group_by(*_first(len(exprs)))
+
+
+def _first(count: int) -> list[Any]:
+    """The first columns of a query, by their places, so that each is worked out once."""
+    return [sa.text(str(place)) for place in range(1, count + 1)]
 
 
 def _sum_of(name: str) -> ColumnElement[Any]:
@@ -69,38 +124,9 @@ def _sum_of(name: str) -> ColumnElement[Any]:
     return sa.func.sum(streams.c[name])
 
 
-SUMS: Final = (
-    sa.func.count(),
-    *map(_sum_of, REPORTED),
-    sa.func.sum(streams.c.cost_nano),
-    _LOWER_BOUND,
-)
-"""Of streams: how many, the counts of a report, the cost, whether one is a lower bound."""
-_ROLLED_SUMS: Final = (
-    sa.func.sum(rollups.c.streams),
-    *(sa.func.sum(rollups.c[name]) for name in REPORTED),
-    sa.func.sum(rollups.c.cost_nano),
-    sa.func.max(sa.case((rollups.c.lower_bound, 1), else_=0)),
-)
-
-
-def rolled_key() -> dict[str, ColumnElement[Any]]:
-    """What streams of one roll-up have in common, by its columns, but for the tags."""
-    plain = ("api", "provider", "profile", "endpoint", "region", "model", "deployment")
-    more = ("response_model", "tier", "outcome", "source")
-    return {
-        **{name: streams.c[name] for name in (*plain, *more)},
-        "cost_basis": _BASIS,
-        "currency": _CURRENCY,
-        "refused": REFUSED,
-    }
-
-
-def latency_bucket() -> ColumnElement[Any]:
-    """The bucket of the time to the first chunk, as `bucket_of` of the core gives it."""
-    us = sa.case((streams.c.first_chunk_us > 1, streams.c.first_chunk_us), else_=1)
-    logarithm = sa.func.ln(sa.cast(us, sa.Double))
-    return sa.cast(sa.func.floor(logarithm * SCALE + NUDGE), sa.BigInteger)
+def _is_any(*columns: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Whether one of these is true in one of the rows."""
+    return sa.func.max(sa.case((sa.or_(*columns), 1), else_=0)) == 1
 
 
 def name_column(table: Any, name: str, dialect: str) -> ColumnElement[Any]:
@@ -110,7 +136,7 @@ def name_column(table: Any, name: str, dialect: str) -> ColumnElement[Any]:
         found: ColumnElement[Any] = table.c[_COLUMNS.get(name, name)]
         return found
     if dialect == "postgresql":
-        return table.c.tags.op("->>")(sa.literal(tag))  # type: ignore[no-any-return]
+        return table.c.tags.op("->>", return_type=sa.Text())(sa.literal(tag))  # type: ignore[no-any-return]
     if not set('"\\') & set(tag):
         return sa.func.json_extract(table.c.tags, sa.literal(f'$."{tag}"'))
     each = sa.func.json_each(table.c.tags).table_valued("key", "value")  # a path cannot say it
@@ -146,22 +172,19 @@ def read_streams(
 ) -> None:
     """Add up the streams that began in these spans of time."""
     dialect = connection.dialect.name
-    units, exprs = _exprs(report, streams, dialect)
-    tests = [streams.c.state != OPEN, *conditions(report, streams, dialect)]
-    alike = (streams.c.outcome, streams.c.source, REFUSED, _CURRENCY, _BASIS)
+    units = _units(report)
+    key = key_of_streams()
+    exprs = {
+        **{f"g{place}": each for place, each in enumerate(_names_of_streams(report, dialect))},
+        **{name: key[name] for name in _ALIKE},
+    }
+    tests = conditions(report, streams, dialect)
     for start, end in spans:
         within = list(tests)
         within += [streams.c.begun_at >= start] if start is not None else []
         within += [streams.c.begun_at < end] if end is not None else []
-        grouped = _grouped([*exprs, *alike], SUMS).where(*within)
-        for row in connection.execute(grouped):
-            _add(report, units, tuple(row), {})
-        bucket = latency_bucket()
-        timed = _grouped([*exprs, bucket], [sa.func.count()]).where(*within)
-        timed = timed.where(streams.c.first_chunk_us.is_not(None))
-        for row in connection.execute(timed):
-            *group, at, count = tuple(row)
-            report.add_first_chunks(_named(report, units, group), {int(at): int(count)})
+        for row in connection.execute(added_up(exprs, within)):
+            _add(report, units, row)
 
 
 def read_rollups(connection: Connection, report: UsageReport, days: Sequence[int]) -> None:
@@ -169,21 +192,28 @@ def read_rollups(connection: Connection, report: UsageReport, days: Sequence[int
     if not days:
         return
     dialect = connection.dialect.name
-    units, exprs = _exprs(report, rollups, dialect)
     tagged = any(map(tag_of, (*report.by, *report.where)))
+    period = rollups.c.day if "day" in report.by else _month_of(days)
+    exprs = [
+        *(period if name in TIMES else name_column(rollups, name, dialect) for name in report.by),
+        *(rollups.c[name] for name in _ALIKE),
+        period,  # whatever is asked, so that no group has more latencies than a month has
+    ]
     within = [
         *conditions(report, rollups, dialect),
         rollups.c.tagged == (sa.true() if tagged else sa.false()),
         _among(rollups.c.day, days),
     ]
-    alike = [rollups.c[name] for name in ("outcome", "source", "refused", "currency", "cost_basis")]
-    for row in connection.execute(_grouped([*exprs, *alike], _ROLLED_SUMS).where(*within)):
-        _add(report, units, tuple(row), {})
-    timed = sa.select(*exprs, rollups.c.first_chunks).where(*within)
-    for row in connection.execution_options(yield_per=5000).execute(timed):
-        *group, counts = tuple(row)
-        known = {int(bucket): count for bucket, count in counts.items()}
-        report.add_first_chunks(_named(report, units, group), known)
+    units: dict[str, int] = dict.fromkeys(TIMES, DAY)
+    for row in connection.execute(_summed(exprs, rollups, rollups.c.first_chunks).where(*within)):
+        _add(report, units, row)
+
+
+def _month_of(days: Iterable[int]) -> ColumnElement[Any]:
+    """The first day of a roll-up's month, of these; no function for it is common to databases."""
+    dates = (_EPOCH + timedelta(days=day) for day in days)
+    firsts = {(each.replace(day=1) - _EPOCH).days for each in dates}
+    return sa.case(*((rollups.c.day >= first, first) for first in sorted(firsts, reverse=True)))
 
 
 def _among(column: ColumnElement[Any], days: Sequence[int]) -> ColumnElement[bool]:
@@ -197,72 +227,61 @@ def _among(column: ColumnElement[Any], days: Sequence[int]) -> ColumnElement[boo
     return sa.or_(*(column.between(first, last) for first, last in runs))
 
 
-def _grouped(exprs: Sequence[Any], sums: Sequence[Any]) -> Any:
-    """Sums by the places of the expressions, so that each is worked out once."""
-    named = [each.label(f"g{index}") for index, each in enumerate(exprs)]
-    return sa.select(*named, *sums).group_by(*(sa.text(f"g{i}") for i in range(len(named))))
-
-
-def _exprs(
-    report: UsageReport, table: Any, dialect: str
-) -> tuple[dict[str, int], list[ColumnElement[Any]]]:
-    """The expression of each name, and of times how many microseconds one unit of theirs is.
+def _units(report: UsageReport) -> dict[str, int]:
+    """How many microseconds one unit of a time is, where streams are grouped by it.
 
     Time zones are those of Python: hours are read by the quarter where the zone may need it.
     """
-    units: dict[str, int] = {}
-    exprs: list[ColumnElement[Any]] = []
+    hour = DAY // 24
+    is_utc = report.timezone is UTC
+    return {name: (hour if name == "hour" else DAY) if is_utc else _QUARTER for name in TIMES}
+
+
+def _names_of_streams(report: UsageReport, dialect: str) -> Iterator[ColumnElement[Any]]:
+    units = _units(report)
     for name in report.by:
-        if name not in TIMES:
-            exprs.append(name_column(table, name, dialect))
-            continue
-        if table is rollups:
-            units[name] = DAY
-            exprs.append(rollups.c.day)
-            continue
-        is_utc = report.timezone is UTC
-        units[name] = (DAY if name != "hour" else DAY // 24) if is_utc else _QUARTER
-        exprs.append(streams.c.begun_at.op("/")(sa.literal(units[name], sa.BigInteger)))
-    return units, exprs
-
-
-def _named(
-    report: UsageReport, units: dict[str, int], group: Sequence[Any]
-) -> tuple[str | None, ...]:
-    names: list[str | None] = []
-    for name, value in zip(report.by, group, strict=True):
-        if name in units:
-            names.append(_time_name(name, int(value) * units[name], report.timezone))
+        if name in TIMES:
+            yield streams.c.begun_at.op("/")(sa.literal(units[name], sa.BigInteger))
         else:
-            names.append(value)
-    return tuple(names)
+            yield name_column(streams, name, dialect)
+
+
+def _add(report: UsageReport, units: Mapping[str, int], row: Sequence[Any]) -> None:
+    """Add a row of `_summed`: names, what is alike, and the sums in the end."""
+    groups = len(report.by)
+    outcome, source, refused, currency, basis = row[groups : groups + len(_ALIKE)]
+    count, *sums, cost, lower_bound, first_chunks = row[-len(REPORTED) - 4 :]
+    part = Portion(
+        outcome=_OUTCOMES[outcome],
+        source=_SOURCES[source],
+        refused=bool(refused),
+        streams=int(count),
+        counts={
+            name: int(each) for name, each in zip(REPORTED, sums, strict=True) if each is not None
+        },
+        currency=currency,
+        basis=UsageSource.REPORTED if basis is None else _SOURCES[basis],
+        cost=int(cost or 0),
+        lower_bound=bool(lower_bound),
+        first_chunks=_unpacked(first_chunks),
+    )
+    group = tuple(
+        _time_name(name, int(value) * units[name], report.timezone) if name in units else value
+        for name, value in zip(report.by, row, strict=False)
+    )
+    report.add_portion(group, part)
+
+
+def _unpacked(text: str | None) -> dict[int, int]:
+    """Streams by bucket, out of buckets and counts by turns; a bucket may come again."""
+    counts: dict[int, int] = {}
+    numbers = map(int, text.split(",") if text else ())
+    for bucket, count in zip(numbers, numbers, strict=True):
+        counts[bucket] = counts.get(bucket, 0) + count
+    return counts
 
 
 @lru_cache(maxsize=1024)
 def _time_name(name: str, micros: int, timezone: tzinfo) -> str:
     """`time_name`, which a report of many groups asks for again and again."""
     return time_name(name, _EPOCH + timedelta(microseconds=micros), timezone)
-
-
-def _add(
-    report: UsageReport, units: dict[str, int], row: tuple[Any, ...], first_chunks: dict[int, int]
-) -> None:
-    groups = len(report.by)
-    outcome, source, refused, currency, basis = row[groups : groups + 5]
-    count, *sums, cost, lower_bound = row[groups + 5 :]
-    part = Portion(
-        outcome=Outcome(outcome),
-        source=UsageSource(source),
-        refused=bool(refused),
-        streams=int(count),
-        counts={
-            name: None if each is None else int(each)
-            for name, each in zip(REPORTED, sums, strict=True)
-        },
-        currency=currency,
-        basis=UsageSource.REPORTED if basis is None else UsageSource(basis),
-        cost=int(cost or 0),
-        lower_bound=bool(lower_bound),
-        first_chunks=first_chunks,
-    )
-    report.add_portion(_named(report, units, row[:groups]), part)

@@ -15,7 +15,7 @@ from usagestream_core.record import UsageRecord
 from ._database import Database
 from ._queries import conditions, read_rollups, read_streams, span
 from ._rollups import days_of, last_day, prune_day, roll_up, stale_days
-from ._schema import DAY, OPEN, rollups, streams
+from ._schema import DAY, OPEN, UNENDED, rollups, streams
 from ._sqlalchemy import SQLAlchemyError, listen, sa
 
 if TYPE_CHECKING:
@@ -53,9 +53,7 @@ class LedgerReader:
         path = self._database.path
         if path is not None and not Path(path).is_file():
             raise ConfigError(f"There is no ledger {self._database}.")
-        if self._database.is_sqlite:
-            listen(self._database.engine, "connect", _with_logarithm)
-        else:
+        if not self._database.is_sqlite:
             listen(self._database.engine, "begin", _with_room)
         with self._asking():
             self._database.open()
@@ -99,9 +97,8 @@ class LedgerReader:
                     spans = [(since, until)]
                 read_streams(connection, report, spans)
                 pruned = max(pruned, len(left))
-            opened = sa.select(sa.func.count()).where(streams.c.state == OPEN)
-            count = connection.execute(opened.where(*_between(since, until))).scalar_one()
-        return Read(open=int(count), pruned_days=pruned)
+            opened = _count_of_open(connection, since, until)
+        return Read(open=opened, pruned_days=pruned)
 
     def _roll_up(
         self, since: int | None, until: int | None, progress: Callable[[int], None] | None
@@ -192,9 +189,17 @@ def _is_touched(day: int, since: int | None, until: int | None) -> bool:
     return (since is None or (day + 1) * DAY > since) and (until is None or day * DAY < until)
 
 
-def _between(since: int | None, until: int | None) -> list[Any]:
-    tests = [streams.c.begun_at >= since] if since is not None else []
-    return [*tests, *([streams.c.begun_at < until] if until is not None else [])]
+def _between(since: int | None, until: int | None, began: Any = streams.c.begun_at) -> list[Any]:
+    tests = [began >= since] if since is not None else []
+    return [*tests, *([began < until] if until is not None else [])]
+
+
+def _count_of_open(connection: Connection, since: int | None, until: int | None) -> int:
+    """By the index of the few that have not ended: `+ 0` keeps SQLite off the one of times."""
+    began = streams.c.begun_at + 0
+    found = sa.select(sa.func.count()).where(sa.text(UNENDED), streams.c.state == OPEN)
+    found = found.where(*_between(since, until, began))
+    return int(connection.execute(found).scalar_one())
 
 
 def _without(
@@ -212,15 +217,6 @@ def _without(
     if until is None or start is None or start < until:
         found.append((start, until))
     return found
-
-
-def _with_logarithm(connection: Any, _: object) -> None:
-    """Some builds of SQLite have no mathematics."""
-    try:
-        connection.execute("SELECT floor(ln(2))")
-    except Exception:  # noqa: BLE001  # pragma: no cover - as it is built here
-        connection.create_function("ln", 1, math.log, deterministic=True)
-        connection.create_function("floor", 1, math.floor, deterministic=True)
 
 
 def _with_room(connection: Connection) -> None:

@@ -7,21 +7,17 @@ without, for those that do not and are quicker.
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections import Counter, defaultdict
+import functools
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy.dialects import postgresql, sqlite
-
-from ._queries import SUMS, latency_bucket, rolled_key
-from ._schema import DAY, FRESH_DAYS, OPEN, REPORTED, rolled_days, rollups, streams
-from ._sqlalchemy import sa
+from ._queries import added_up, key_of_streams
+from ._schema import DAY, FRESH_DAYS, OPEN, rolled_days, rollups, streams
+from ._sqlalchemy import insert, sa
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sqlalchemy import Connection
+    from sqlalchemy import ColumnElement, Connection
 
     from ._database import Database
 
@@ -29,8 +25,6 @@ __all__ = ["days_of", "prune_day", "roll_up", "stale_days"]
 
 _SLACK: Final = 600_000_000
 """Microseconds that a writer may be late by, who took a day for fresh."""
-_AT_ONCE: Final = 2000
-"""Rows of one statement."""
 
 
 def last_day(now: int) -> int:
@@ -65,14 +59,13 @@ def roll_up(database: Database, day: int) -> None:
     """Make the roll-up of a day anew; who marks the day meanwhile waits, and marks it after."""
     with database.writing() as connection:
         now = database.now(connection)
-        insert: Any = (sqlite if database.is_sqlite else postgresql).insert(rolled_days)
         values = {"day": day, "dirty": False, "rolled_at": now}
-        insert = insert.values(**values, pruned=False)
-        connection.execute(insert.on_conflict_do_update(index_elements=["day"], set_=values))
-        connection.execute(sa.delete(rollups).where(rollups.c.day == day))
-        rows = list(_rows(connection, day))
-        for start in range(0, len(rows), _AT_ONCE):
-            connection.execute(sa.insert(rollups), rows[start : start + _AT_ONCE])
+        mark = insert(connection.dialect.name, rolled_days).values(**values, pruned=False)
+        connection.execute(mark.on_conflict_do_update(index_elements=["day"], set_=values))
+        for tagged in (True, False):
+            old = sa.delete(rollups).where(rollups.c.tagged == tagged, rollups.c.day == day)
+            connection.execute(old)
+            connection.execute(_made(tagged=tagged), {"of_day": day})
 
 
 def prune_day(database: Database, day: int) -> int:
@@ -83,83 +76,28 @@ def prune_day(database: Database, day: int) -> int:
         )
         if not connection.execute(is_there.values(pruned=True)).rowcount:
             return 0
-        gone = sa.delete(streams).where(
-            streams.c.begun_at >= day * DAY,
-            streams.c.begun_at < (day + 1) * DAY,
-            streams.c.state != OPEN,
-        )
+        gone = sa.delete(streams).where(streams.c.state != OPEN, *_within(day))
         return int(connection.execute(gone).rowcount)
 
 
-def _rows(connection: Connection, day: int) -> Iterator[dict[str, Any]]:
-    key = rolled_key()
-    exprs = [each.label(f"g{index}") for index, each in enumerate((*key.values(), streams.c.tags))]
-    groups = [sa.text(f"g{index}") for index in range(len(exprs))]
-    within = (
-        streams.c.begun_at >= day * DAY,
-        streams.c.begun_at < (day + 1) * DAY,
-        streams.c.state != OPEN,
-    )
-    sums: dict[tuple[bool, str], _Sums] = defaultdict(_Sums)
-    known: dict[tuple[bool, str], dict[str, Any]] = {}
-    width = len(exprs)
-    found: dict[tuple[Any, ...], list[tuple[tuple[bool, str], dict[str, Any]]]] = {}
-
-    def levels(row: Any) -> list[tuple[tuple[bool, str], dict[str, Any]]]:
-        group = (*row[: width - 1], json.dumps(row[width - 1], sort_keys=True))
-        if group not in found:
-            found[group] = list(_levels(dict(zip((*key, "tags"), row[:width], strict=True))))
-        return found[group]
-
-    for row in connection.execute(sa.select(*exprs, *SUMS).where(*within).group_by(*groups)):
-        for where, facts in levels(row):
-            known[where] = facts
-            sums[where].add(row[width:])
-    bucket = latency_bucket()
-    timed = sa.select(*exprs, bucket.label("at"), sa.func.count()).where(*within)
-    timed = timed.where(streams.c.first_chunk_us.is_not(None)).group_by(*groups, sa.text("at"))
-    for row in connection.execute(timed):
-        for where, _ in levels(row):
-            sums[where].first_chunks[int(row[width])] += int(row[width + 1])
-    for (tagged, digest), facts in known.items():
-        made = sums[tagged, digest].row()
-        yield {"day": day, "key": digest, "tagged": tagged, **facts, **made}
+def _within(day: Any) -> tuple[ColumnElement[bool], ...]:
+    return (streams.c.begun_at >= day * DAY, streams.c.begun_at < (day + 1) * DAY)
 
 
-def _levels(facts: dict[str, Any]) -> Iterator[tuple[tuple[bool, str], dict[str, Any]]]:
-    """The rows that a stream is in: with its tags, and without."""
-    for tagged in (True, False):
-        kept = {**facts, "refused": bool(facts["refused"])}
-        kept["tags"] = facts["tags"] if tagged else {}
-        text = json.dumps([tagged, kept], sort_keys=True)
-        yield (tagged, hashlib.sha256(text.encode()).hexdigest()[:32]), kept
-
-
-class _Sums:
-    """The figures of one roll-up."""
-
-    def __init__(self) -> None:
-        self.streams = 0
-        self.counts: Counter[str] = Counter()
-        self.cost: int | None = None
-        self.lower_bound = False
-        self.first_chunks: Counter[int] = Counter()
-
-    def add(self, row: tuple[Any, ...] | Any) -> None:
-        count, *sums, cost, lower_bound = row
-        self.streams += int(count)
-        for name, each in zip(REPORTED, sums, strict=True):
-            if each is not None:
-                self.counts[name] += int(each)
-        if cost is not None:
-            self.cost = (self.cost or 0) + int(cost)
-        self.lower_bound = self.lower_bound or bool(lower_bound)
-
-    def row(self) -> dict[str, Any]:
-        return {
-            "streams": self.streams,
-            **{name: self.counts.get(name) for name in REPORTED},
-            "cost_nano": self.cost,
-            "lower_bound": self.lower_bound,
-            "first_chunks": {str(bucket): count for bucket, count in self.first_chunks.items()},
-        }
+@functools.cache
+def _made(*, tagged: bool) -> Any:
+    """The statement that makes the roll-ups of the day `of_day`: with tags, or without."""
+    day = sa.bindparam("of_day", type_=rollups.c.day.type)
+    key = key_of_streams()
+    if tagged:
+        key["tags"] = streams.c.tags
+    found = added_up(key, _within(day)).subquery()
+    known = {
+        "day": day,
+        "number": sa.func.row_number().over(),
+        "tagged": sa.true() if tagged else sa.false(),
+        "tags": sa.literal({}, rollups.c.tags.type),
+        **found.c,
+    }
+    columns = [known[each.name].label(each.name) for each in rollups.c]
+    return sa.insert(rollups).from_select([each.name for each in columns], sa.select(*columns))

@@ -8,6 +8,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from usagestream_core.record import Outcome, UsageRecord
+from usagestream_core.records.latency import bucket_of
 from usagestream_core.records.ledger import Begun
 
 from ._schema import COUNTS, DAY, ENDED, LOST, OPEN
@@ -67,6 +68,7 @@ def ended_row(
         record = record.model_copy(update=update)
     first = record.first_chunk_at
     begun_at = micros(record.started_at)
+    first_us = None if first is None else micros(first) - begun_at
     return {
         "id": _text(record.id),
         "state": state,
@@ -86,7 +88,8 @@ def ended_row(
         "cost_basis": None if cost is None else cost.basis.value,
         "cost_lower_bound": None if cost is None else cost.lower_bound,
         "price_source": None if cost is None else _text(cost.price.source),
-        "first_chunk_us": None if first is None else micros(first) - begun_at,
+        "first_chunk_us": first_us,
+        "first_chunk_bucket": None if first_us is None else bucket_of(first_us),
         "chunks": _whole(record.chunk_count),
         "tags": _tags(record.tags),
         "record": _json(record),

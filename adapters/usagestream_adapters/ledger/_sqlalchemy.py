@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from sqlalchemy import Dialect
+    from sqlalchemy.dialects.postgresql import Insert
+    from sqlalchemy.types import TypeEngine
 
 try:
     import sqlalchemy as sa
-    from sqlalchemy.dialects import postgresql, sqlite
-    from sqlalchemy.dialects.postgresql import JSONB
     from sqlalchemy.event import listen
     from sqlalchemy.exc import (
         ArgumentError,
@@ -21,15 +24,14 @@ except ImportError as exc:  # pragma: no cover - the tests have it; a process wi
     raise ImportError('SQLAlchemy is not here: pip install "usagestream[ledger]"') from exc
 
 __all__ = [
-    "JSONB",
     "ArgumentError",
+    "Json",
     "SQLAlchemyError",
+    "insert",
     "is_of_configuration",
     "is_of_the_row",
     "listen",
-    "postgresql",
     "sa",
-    "sqlite",
 ]
 
 
@@ -42,6 +44,31 @@ _FOR_GOOD: Final = (
     "permission denied",
     "no password supplied",
 )
+
+
+class Json(sa.TypeDecorator[Any]):
+    """JSON, which PostgreSQL keeps in a form that it can search."""
+
+    impl = sa.JSON
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        if dialect.name != "postgresql":
+            return dialect.type_descriptor(sa.JSON())
+        from sqlalchemy.dialects.postgresql import JSONB  # who uses SQLite does not wait for it
+
+        return dialect.type_descriptor(JSONB())
+
+
+def insert(dialect: str, table: sa.Table) -> Insert:
+    """An insert that may be refused: both databases word it alike, and SQLAlchemy twice."""
+    if dialect == "postgresql":
+        from sqlalchemy.dialects import postgresql
+
+        return postgresql.insert(table)
+    from sqlalchemy.dialects import sqlite
+
+    return sqlite.insert(table)  # type: ignore[return-value]  # pyright: ignore[reportReturnType] - alike
 
 
 def is_of_the_row(exc: Exception) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._rows import day_of
 from ._schema import DAY, ENDED, FRESH_DAYS, rolled_days, streams
-from ._sqlalchemy import postgresql, sa, sqlite
+from ._sqlalchemy import insert, sa
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -68,20 +68,14 @@ def _in_order(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return sorted(rows, key=lambda row: str(row["id"]))
 
 
-def _insert(dialect: str, table: Any) -> Insert:
-    """An insert that may be refused: both databases word it alike, and SQLAlchemy twice."""
-    made: Any = (postgresql if dialect == "postgresql" else sqlite).insert(table)
-    return made  # type: ignore[no-any-return]
-
-
 @functools.cache
 def _begun(dialect: str) -> Insert:
-    return _insert(dialect, streams).on_conflict_do_nothing(index_elements=["id"])
+    return insert(dialect, streams).on_conflict_do_nothing(index_elements=["id"])
 
 
 @functools.cache
 def _ended(dialect: str, *, again: bool) -> Insert:
-    statement = _insert(dialect, streams)
+    statement = insert(dialect, streams)
     names = [column.name for column in streams.c if column.name not in ("id", "process")]
     return statement.on_conflict_do_update(
         index_elements=["id"],
@@ -92,5 +86,5 @@ def _ended(dialect: str, *, again: bool) -> Insert:
 
 @functools.cache
 def _mark(dialect: str) -> Insert:
-    statement = _insert(dialect, rolled_days)
+    statement = insert(dialect, rolled_days)
     return statement.on_conflict_do_update(index_elements=["day"], set_={"dirty": True})

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections import Counter
+from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -13,15 +15,11 @@ __all__ = ["Latencies", "bucket_of"]
 
 _STEPS: Final = 16
 """Buckets in which a duration doubles: a value is off by 2.2 % at most."""
-SCALE: Final = _STEPS / math.log(2)
-"""Buckets for each unit of the natural logarithm, which is what databases have."""
-NUDGE: Final = 1e-9
-"""More than a logarithm is off by, so that all who count put a duration in the same bucket."""
 
 
 def bucket_of(microseconds: int) -> int:
     """The bucket of a duration; what takes less than a microsecond is in the first, 0."""
-    return math.floor(math.log(max(microseconds, 1)) * SCALE + NUDGE)
+    return math.floor(math.log2(max(microseconds, 1)) * _STEPS)
 
 
 class Latencies:
@@ -44,9 +42,14 @@ class Latencies:
 
     def quantile(self, share: float) -> float | None:
         """Seconds that so large a share of them took at most, within 2.2 %; `None` of none."""
-        wanted = math.ceil(self._counts.total() * share)
-        for bucket, count in self.counts.items():
-            wanted -= count
-            if wanted <= 0:
-                return float(f"{2 ** ((bucket + 0.5) / _STEPS) / 1e6:.3g}")
-        return None
+        (found,) = self.quantiles(share)
+        return found
+
+    def quantiles(self, *shares: float) -> list[float | None]:
+        """The same of several shares."""
+        buckets = sorted(self._counts)
+        if not buckets:
+            return [None] * len(shares)
+        totals = list(accumulate(map(self._counts.__getitem__, buckets)))
+        found = (bisect_left(totals, math.ceil(totals[-1] * share)) for share in shares)
+        return [float(f"{2 ** ((buckets[at] + 0.5) / _STEPS) / 1e6:.3g}") for at in found]

@@ -151,8 +151,16 @@ class ReportLine:
 
     def tokens(self, name: str, source: UsageSource | None = None) -> int | None:
         """A sum of counts, as `input_tokens`: of one source, or of all."""
-        found = [c for s, c in self._counts.items() if source in (None, s) and name in c]
-        return sum(counts[name] for counts in found) if found else None
+        return self.counts(source).get(name)
+
+    def counts(self, source: UsageSource | None = None) -> dict[str, int]:
+        """All sums of counts by name, of one source, or of all; what is absent is not known."""
+        if source is not None:
+            return dict(self._counts.get(source, {}))
+        sums: Counter[str] = Counter()
+        for counts in self._counts.values():
+            sums.update(counts)
+        return sums
 
     def cost(self, currency: str, basis: UsageSource | None = None) -> Decimal | None:
         """What it cost in a currency: by reported tokens, by estimated ones, or by all."""
@@ -238,15 +246,6 @@ class UsageReport:
         if line is None:
             line = self._lines[group] = ReportLine(group)
         line.add(part)
-
-    def add_first_chunks(self, group: tuple[str | None, ...], counts: Mapping[int, int]) -> None:
-        """Add how long it took until the first chunk, for streams that are in the report already.
-
-        By bucket, as `Portion.first_chunks`.
-        """
-        line = self._lines.get(group)
-        if line is not None:
-            line.first_chunks.merge(counts)
 
     @property
     def groups(self) -> int:
@@ -372,32 +371,33 @@ def portion_of(record: UsageRecord) -> Portion:
 
 
 def _row(line: ReportLine, currency: str) -> dict[str, Any]:
-    estimated = UsageSource.ESTIMATED
+    counts, estimated = line.counts(), line.counts(UsageSource.ESTIMATED)
+    p50, p95 = line.first_chunks.quantiles(0.5, 0.95)
     return {
         "streams": line.streams,
-        "input_tokens": line.tokens("input_tokens"),
-        "output_tokens": line.tokens("output_tokens"),
-        "total_tokens": line.tokens("total_tokens"),
+        "input_tokens": counts.get("input_tokens"),
+        "output_tokens": counts.get("output_tokens"),
+        "total_tokens": counts.get("total_tokens"),
         "cost": _text(line.cost(currency)),
         "currency": currency,
         "cost_reported": _text(line.cost(currency, UsageSource.REPORTED)),
-        "cost_estimated": _text(line.cost(currency, estimated)),
+        "cost_estimated": _text(line.cost(currency, UsageSource.ESTIMATED)),
         "other_costs": {
             each: _text(line.cost(each)) for each in sorted(line.costs) if each != currency
         },
         "unpriced": line.unpriced,
         "lower_bound": line.lower_bound,
-        "cache_read_tokens": line.tokens("cache_read_tokens"),
-        "cache_write_tokens": line.tokens("cache_write_tokens"),
-        "reasoning_tokens": line.tokens("reasoning_tokens"),
-        "estimated_input_tokens": line.tokens("input_tokens", estimated),
-        "estimated_output_tokens": line.tokens("output_tokens", estimated),
+        "cache_read_tokens": counts.get("cache_read_tokens"),
+        "cache_write_tokens": counts.get("cache_write_tokens"),
+        "reasoning_tokens": counts.get("reasoning_tokens"),
+        "estimated_input_tokens": estimated.get("input_tokens"),
+        "estimated_output_tokens": estimated.get("output_tokens"),
         "failures": line.failures,
         "rejected": line.rejected,
         **{f"{source}_share": _rounded(line.share(source)) for source in UsageSource},
         "cached_share": _rounded(line.cached_share),
-        "time_to_first_chunk_p50": line.first_chunks.quantile(0.5),
-        "time_to_first_chunk_p95": line.first_chunks.quantile(0.95),
+        "time_to_first_chunk_p50": p50,
+        "time_to_first_chunk_p95": p95,
     }
 
 

@@ -67,7 +67,9 @@ def upgrade() -> None:
         *_texts("currency", "cost_basis"),
         sa.Column("cost_lower_bound", sa.Boolean()),
         *_texts("price_source"),
-        *_bigs("first_chunk_us", "chunks"),
+        *_bigs("first_chunk_us"),
+        sa.Column("first_chunk_bucket", sa.SmallInteger()),
+        *_bigs("chunks"),
         sa.Column("tags", _JSON, nullable=False),
         sa.Column("record", sa.Text(), nullable=False),
     )
@@ -91,9 +93,9 @@ def upgrade() -> None:
     )
     op.create_table(
         "usagestream_rollups",
+        sa.Column("tagged", sa.Boolean(), primary_key=True),
         sa.Column("day", _BIG, primary_key=True),
-        sa.Column("key", sa.Text(), primary_key=True),
-        sa.Column("tagged", sa.Boolean(), nullable=False),
+        sa.Column("number", _BIG, primary_key=True),
         *_texts("api", "provider", "profile", "endpoint", "region", "model", "deployment"),
         *_texts("response_model", "tier", "outcome", "source"),
         sa.Column("tags", _JSON, nullable=False),
@@ -102,7 +104,8 @@ def upgrade() -> None:
         sa.Column("streams", _BIG, nullable=False),
         *_bigs(*_SUMS, "cost_nano"),
         sa.Column("lower_bound", sa.Boolean(), nullable=False),
-        sa.Column("first_chunks", _JSON, nullable=False),
+        *_texts("first_chunks"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "usagestream_rolled_days",
