@@ -148,6 +148,8 @@ class Report:
     """A frame that no chunk was made of."""
     anomaly: str | None = None
     """What was reported and cannot be true; `counts` are left out then."""
+    written: str = ""
+    """What the model wrote that is in no chunk: an estimate counts it as output."""
     done: bool = False
     """The provider said that the stream is over."""
     failure: StreamError | None = None

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from usagestream_adapters.wire.responses import ResponsesDecoder, read_response_counts
+from usagestream_adapters.wire.counts import read_counts
+from usagestream_adapters.wire.responses import ResponsesDecoder
 from usagestream_core.adapter import Head, Report
 from usagestream_core.chunk import Chunk
 
@@ -85,9 +86,9 @@ def test_a_type_that_is_no_word(odd: dict[str, Any]) -> None:
 @pytest.mark.parametrize("odd", [{}, {"input_tokens": None}, {"input_tokens": "nine"}])
 def test_a_usage_that_says_nothing(odd: dict[str, Any]) -> None:
     """Has no counts, and no zeros."""
-    assert read_response_counts(odd) == {}
+    assert read_counts(odd) == {}
 
 
 def test_whole_counts_may_be_floats() -> None:
     """As some servers write them."""
-    assert read_response_counts({"input_tokens": 3.0}) == {"input_tokens": 3}
+    assert read_counts({"input_tokens": 3.0}) == {"input_tokens": 3}

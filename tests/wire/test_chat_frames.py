@@ -49,10 +49,10 @@ def test_content_that_is_no_text(content: Any) -> None:
     assert chunk.text == ""
 
 
-@pytest.mark.parametrize("index", ["1", None, 1.0])
-def test_an_index_that_is_no_number(index: Any) -> None:
-    """The choice is the first one."""
-    assert after_the_first(frame({**choice(content="Hi"), "index": index})) == [Chunk("Hi", 0)]
+@pytest.mark.parametrize(("index", "meant"), [("1", 1), (1.0, 1), (None, 0), ("x", 0), ([], 0)])
+def test_an_index_of_an_odd_type(index: Any, meant: int) -> None:
+    """A number is one however it is written; without any, the choice is the first one."""
+    assert after_the_first(frame({**choice(content="Hi"), "index": index})) == [Chunk("Hi", meant)]
 
 
 def test_text_with_a_finish_reason() -> None:
@@ -151,6 +151,11 @@ def test_an_odd_count_of_a_choice_is_said() -> None:
         ({"reasoning_content": ["x"], "reasoning": "so"}, "so"),
         ({"reasoning_content": "so", "reasoning": "so"}, "so"),
         ({"reasoning": 1, "reasoning_details": [{"text": "so"}]}, "so"),
+        ({"thinking": "so"}, "so"),
+        ({"reasoning_text": "so"}, "so"),
+        ({"reasoning": {"content": "so"}}, "so"),
+        ({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "so"}]}]}, "so"),
+        ({"reasoning": {"text": {"text": {"text": {"text": {"text": "deep"}}}}}}, ""),
     ],
 )
 def test_reasoning_by_the_first_name_that_says_it(delta: dict[str, Any], reasoning: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 import time
@@ -312,6 +313,184 @@ def test_usage_in_another_place_of_chat(way: Way, ending: list[bytes]) -> None:
 def test_usage_in_another_place_of_a_response(way: Way, ending: list[bytes]) -> None:
     """Beside the response, before its end, or in an event of its own: a report is a report."""
     assert reported(way.read("responses", [CREATED, *ending])) == COUNTS
+
+
+NULLS: dict[str, Any] = dict.fromkeys([*USAGE, *COUNTS])
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"usage": [USAGE]},
+        {"usage": NULLS, "x_groq": {"usage": USAGE}},
+        {"usage": ZEROS, "x_groq": {"usage": USAGE}},
+        {"usage": {"input_tokens": 18, "output_tokens": 2, "total_tokens": 20}},
+        {"usage": {**USAGE, "input_tokens": 3, "output_tokens": 0}},
+        {"usage": {"promptTokens": 18, "completionTokens": 2, "totalTokens": 20}},
+        {"choices": [{"index": 0, "delta": {"usage": USAGE}}]},
+        {"choices": [{"index": 0, "delta": {}, "message": {"usage": USAGE}}]},
+        {"choices": [{"index": 0, "delta": {"content": "", "usage": USAGE}, "usage": NULLS}]},
+    ],
+)
+def test_usage_of_chat_in_another_shape(way: Way, said: dict[str, Any]) -> None:
+    """In a list, by the other API's names, beside nulls, in what is said: a report is a report."""
+    record = way.read("chat", [body(HI, STOP, {**frame(), **said})])
+    assert list(reported(record).values()) == list(USAGE.values())
+    assert record.wire_usage
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [
+        {"response": {"usage": USAGE}},
+        {"response": {"usage": [COUNTS]}},
+        {"response": {"usage": {"inputTokens": 9, "outputTokens": 3, "totalTokens": 12}}},
+        {"response": {"usage": NULLS}, "usage": COUNTS},
+        {"response": {"usage": ZEROS}, "usage": COUNTS},
+    ],
+)
+def test_usage_of_a_response_in_another_shape(way: Way, ending: dict[str, Any]) -> None:
+    """What says nothing hides nothing."""
+    record = way.read("responses", [CREATED, TEXT, event({"type": "response.completed", **ending})])
+    expected = USAGE if ending["response"]["usage"] is USAGE else COUNTS
+    assert list(reported(record).values()) == list(expected.values())
+
+
+@pytest.mark.parametrize("api", ["chat", "responses"])
+@pytest.mark.parametrize("sent", [32, True, "much", ["a", "b"]], ids=repr)
+def test_a_usage_that_is_no_object(way: Way, api: str, sent: Any) -> None:
+    """It is estimated, and not in silence."""
+    chat = [body(HI, STOP, frame(usage=sent))]
+    record = way.read(api, chat if api == "chat" else [TEXT, last("completed", usage=sent)])
+    assert record.usage.source is UsageSource.ESTIMATED
+    assert record.anomalies == (f"usage was sent as {sent!r}",)
+
+
+@pytest.mark.parametrize("api", ["chat", "responses"])
+@pytest.mark.parametrize("name", ["input_tokens", "output_tokens"])
+def test_a_zero_that_cannot_be_true(way: Way, api: str, name: str) -> None:
+    """Who sent something has read and written something: beside other counts too."""
+    usage = {**(COUNTS if api == "responses" else {}), **(USAGE if api == "chat" else {})}
+    zero = name
+    if api == "chat":
+        zero = "prompt_tokens" if name == "input_tokens" else "completion_tokens"
+    usage[zero] = 0
+    usage["total_tokens"] = sum(usage.values()) - usage["total_tokens"]
+    chat = [body(HI, STOP, frame(usage=usage))]
+    record = way.read(api, chat if api == "chat" else [TEXT, last("completed", usage=usage)])
+    assert record.usage.source is UsageSource.ESTIMATED
+    assert getattr(record.usage, name) > 0
+    assert record.anomalies == (f"{name} is 0, and something was sent",)
+    assert record.usage.anomalies() == record.anomalies
+
+
+@pytest.mark.parametrize("api", ["chat", "responses"])
+def test_what_a_total_leaves_for_the_other_part(way: Way, api: str) -> None:
+    """A part that nobody reported is at least that much."""
+    usage = {"prompt_tokens": 19, "input_tokens": 19, "total_tokens": 32}
+    chat = [body(HI, STOP, frame(usage=usage))]
+    counts = way.read(api, chat if api == "chat" else [TEXT, last("completed", usage=usage)]).usage
+    assert (counts.input_tokens, counts.output_tokens, counts.total_tokens) == (19, 13, 32)
+    assert counts.source is UsageSource.ESTIMATED
+
+
+@pytest.mark.parametrize("api", ["chat", "responses"])
+@pytest.mark.parametrize(("early", "output"), [(0, 5), (1, 5), (7, 7)])
+def test_a_count_of_before_the_rest_was_written(
+    way: Way, api: str, early: int, output: int
+) -> None:
+    """It is not believed of a longer answer; of one that is not longer, it is."""
+    usage = {"prompt_tokens": 11, "completion_tokens": early, "total_tokens": 11 + early}
+    counts = {"input_tokens": 11, "output_tokens": early, "total_tokens": 11 + early}
+    first, rest = "one ", "two three four five"
+    if api == "chat":
+        reads = [body(frame(choice(content=first), usage=usage), done=False)]
+        reads += [body(frame(choice(content=rest)), done=False)]
+    else:
+        running = {"type": "response.in_progress", "response": {"usage": counts}}
+        reads = [event({"type": "response.output_text.delta", "delta": first}), event(running)]
+        reads += [event({"type": "response.output_text.delta", "delta": rest})]
+    found = way.read(api, reads).usage
+    assert (found.output_tokens, found.total_tokens) == (output, 11 + output)
+    assert found.source is (UsageSource.ESTIMATED if output > early else UsageSource.REPORTED)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("code_interpreter_call_code", "mcp_call_arguments", "audio.transcript"),
+        *("reasoning", "reasoning_summary", "reasoning_text", "content_part"),
+    ],
+)
+@pytest.mark.parametrize("delta", ["a b c d ", {"text": "a b c d "}])
+def test_what_a_model_writes_elsewhere_is_output(way: Way, kind: str, delta: Any) -> None:
+    """An estimate counts it, whatever event it came in."""
+    written = event({"type": f"response.{kind}.delta", "delta": delta})
+    assert way.read("responses", [CREATED, written, TEXT]).usage.output_tokens == 6
+
+
+def test_sound_is_no_text(way: Way) -> None:
+    """Its base64 is counted by nobody."""
+    sound = event({"type": "response.audio.delta", "delta": "AAAA BBBB"})
+    assert way.read("responses", [CREATED, sound, TEXT]).usage.output_tokens == 2
+
+
+def test_an_output_of_nothing_but_code(way: Way) -> None:
+    """Zeros beside it cannot be true either, nor a count of before it was written."""
+    written = event({"type": "response.code_interpreter_call_code.delta", "delta": "a b c "})
+    record = way.read("responses", [CREATED, written, last("completed", usage=ZEROS)])
+    assert record.anomalies == ("usage is all zeros, and something was sent",)
+    running = event({"type": "response.in_progress", "response": {"usage": COUNTS}})
+    more = event({"type": "response.code_interpreter_call_code.delta", "delta": "d e f"})
+    assert way.read("responses", [written, running, more]).usage.output_tokens == 6
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "outcome", "code"),
+    [
+        ("completed", "failed", Outcome.FAILED, "policy"),
+        ("done", "completed", Outcome.COMPLETED, None),
+        ("done", "failed", Outcome.FAILED, "policy"),
+        ("cancelled", "cancelled", Outcome.FAILED, "cancelled"),
+        ("cancelled", None, Outcome.FAILED, "cancelled"),
+        ("done", "in_progress", Outcome.TRUNCATED, None),
+    ],
+)
+def test_a_response_ends_as_its_status_says(
+    way: Way, kind: str, status: str | None, outcome: Outcome, code: str | None
+) -> None:
+    """Which knows better than the event it comes in; its usage is usage."""
+    error = {"code": code, "message": "No."} if code == "policy" else None
+    reads = [CREATED, TEXT, last(kind, status=status, error=error, usage=COUNTS)]
+    record = way.read("responses", reads)
+    assert (record.outcome, reported(record)) == (outcome, COUNTS)
+    if outcome is Outcome.FAILED:
+        assert failed_with(record) == code
+
+
+def test_events_that_are_named_beside_their_data(way: Way) -> None:
+    """By the line that servers of other kinds name them by."""
+    said = {"delta": "two words", "output_index": 0}
+    ended = {"response": {"id": "resp_1", "usage": COUNTS}}
+    reads = [
+        f"event: response.{kind}\ndata: {json.dumps(data)}\n\n".encode()
+        for kind, data in (("output_text.delta", said), ("completed", ended))
+    ]
+    record = way.read("responses", reads)
+    assert (record.outcome, record.chunk_count, reported(record)) == (Outcome.COMPLETED, 3, COUNTS)
+
+
+@pytest.mark.parametrize("between", [b"\n", b" ", b""], ids=["line", "blank", "none"])
+@split
+def test_two_documents_in_one_event(way: Way, reads: Reads, between: bytes) -> None:
+    """Where a server forgot what ends the first: nothing is lost, and the SDK reads neither."""
+    first, second = (json.dumps(each).encode() for each in (STOP, frame(usage=USAGE)))
+    joint = b"\ndata: " if between == b"\n" else between
+    both = b"data: " + first + joint + second + b"\n\n"
+    record = way.read("chat", reads([chat_event(HI), both, DONE]))
+    assert list(reported(record).values()) == list(USAGE.values())
+    if not way.name.startswith("track"):
+        assert (record.outcome, record.chunk_count) == (Outcome.COMPLETED, 3)
 
 
 @pytest.mark.parametrize("api", ["chat", "responses"])

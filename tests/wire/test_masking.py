@@ -5,9 +5,12 @@ from __future__ import annotations
 import base64
 import json
 import re
+import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from html import unescape
+from itertools import cycle
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -57,6 +60,89 @@ def test_every_spelling_is_covered(spelling: str, secret: str) -> None:
     assert "***" in covered
     assert text not in covered
     assert len(covered) < len(text)
+
+
+EACH: dict[str, Callable[[str], str]] = {
+    "as it is": str,
+    "JSON": lambda each: f"\\u{ord(each):04X}",
+    "JSON, escaped again": lambda each: f"\\\\u{ord(each):04x}",
+    "a character beyond": lambda each: f"\\U{ord(each):08x}",
+    "a byte": lambda each: f"\\x{ord(each):02x}",
+    "octal": lambda each: f"\\{ord(each):03o}",
+    "an address": lambda each: f"%{ord(each):02X}",
+    "an address, escaped again": lambda each: f"%2525{ord(each):02x}",
+    "HTML": lambda each: f"&#{ord(each)};",
+    "HTML, hex": lambda each: f"&amp;#x{ord(each):x};",
+    "upper case": str.upper,
+    "folded": lambda each: f"{each}\r\n ",
+    "folded in JSON": lambda each: f"{each}\\n",
+    "spread": lambda each: f"{each}\u200b",
+    "in quotes": lambda each: f"'{each}'",
+}
+ODD = "\"'\\%&"
+"""What quoting drops, and what escapes begin with."""
+
+
+@given(
+    secret=st.text(
+        st.characters(min_codepoint=33, max_codepoint=126, exclude_characters=ODD), min_size=8
+    ),
+    how=st.lists(st.sampled_from(list(EACH)), min_size=1, max_size=40),
+)
+def test_each_character_in_a_spelling_of_its_own(secret: str, how: list[str]) -> None:
+    """A secret is found though each character is written in another way, or escaped twice."""
+    text = "".join(EACH[name](each) for each, name in zip(secret, cycle(how), strict=False))
+    covered = Mask.of((secret,)).text(f"<{text}> and more")
+    assert re.fullmatch(r"<'?\*{3}(\r\n |\\n|\u200b|')?> and more", covered)
+
+
+@pytest.mark.parametrize("name", [*EACH][1:-3])
+@pytest.mark.parametrize(
+    "secret", ["sk-%41%2fabc%%123456", "sk-\\back\\x41\\1234", "sk-<a>&b;c&amp;d12"]
+)
+def test_a_secret_that_looks_like_escapes(secret: str, name: str) -> None:
+    """It is found as it is, and with each of its characters written in another way."""
+    for text in (secret, "".join(map(EACH[name], secret))):
+        covered = Mask.of((secret,)).text(f"<{text}> and more")
+        assert re.sub(r"[\s\u200b]", "", covered) == "<***>andmore"
+
+
+@pytest.mark.parametrize("named", ["&quot;", "&amp;", "&lt;", "&gt;", "&apos;", "&amp;lt;"])
+def test_characters_that_html_has_names_for(named: str) -> None:
+    """They are read as what they stand for."""
+    assert (
+        Mask.of((f"secret{unescape(unescape(named))}secret",)).text(f"a secret{named}secret b")
+        == "a *** b"
+    )
+
+
+@pytest.mark.parametrize("escape", ["&#9999999;", "\\Uffffffff"])
+def test_an_escape_that_stands_for_nothing(escape: str) -> None:
+    """Hides nothing."""
+    assert Mask.of(("secret-secret",)).text(f"secret-{escape}secret") == "***"
+
+
+def test_a_text_that_was_cut_within_a_secret() -> None:
+    """What is left of it is covered; what all secrets begin with is not."""
+    mask = Mask.of(("sk-proj-abcdefghijklmnop",))
+    assert mask.text("a frame: sk-proj-abcdefgh") == "a frame: ***"
+    assert mask.text("a frame: sk-proj-abcd\\u00") == "a frame: ***"
+    assert mask.text("keys begin with sk-proj-") == "keys begin with sk-proj-"
+    assert mask.text("sk-proj-abcdef is no secret") == "sk-proj-abcdef is no secret"
+
+
+def test_what_is_found_twice_is_covered_once() -> None:
+    """In one place by two of its forms, and in two places."""
+    mask = Mask.of(("secret-secret", "the-secret-secret-word"))
+    assert mask.text("a THE-secret-secret-WORD, SECRET-secret.") == "a ***, ***."
+
+
+@pytest.mark.parametrize("odd", ["\\", "%25", "&amp;", "\\u0041", "sk-proj-", "\u00e9", "%", "&#0"])
+def test_masking_takes_no_time(odd: str) -> None:
+    """Nor does a text that is made to be hard to read."""
+    began = time.perf_counter()
+    Mask.of(("sk-proj-abcdefghijklmnop",)).text(odd * (65536 // len(odd)))
+    assert time.perf_counter() - began < 2
 
 
 def test_a_secret_that_was_cut_by_a_newline() -> None:

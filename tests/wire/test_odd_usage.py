@@ -13,9 +13,7 @@ from tests._support.chat import USAGE, body, choice, decode, frame
 from tests._support.fakes import FakeAdapter
 
 from usagestream import Client, Outcome, UsageRecord, UsageSource
-from usagestream_adapters.wire.chat import read_counts
-from usagestream_adapters.wire.counts import count_in
-from usagestream_adapters.wire.responses import read_response_counts
+from usagestream_adapters.wire.counts import count_in, find_usage, read_counts
 
 HI = frame(choice(content="Hi"))
 STOP = frame(choice(finish="stop"))
@@ -80,10 +78,24 @@ def test_both_apis_read_a_count_by_one_rule(value: object) -> None:
     chat: list[str] = []
     responses: list[str] = []
     read = read_counts({"prompt_tokens": value}, chat)
-    assert read == read_response_counts({"input_tokens": value}, responses)
+    assert read == read_counts({"input_tokens": value}, responses)
     assert chat == responses
     assert bool(chat) == (not count_in(value)[1])
     assert all(abs(count) < 2**63 for count in read.values())
+
+
+@pytest.mark.parametrize("details", ["prompt_tokens_details", "input_tokens_details"])
+def test_how_long_a_cache_keeps_what_is_written(details: str) -> None:
+    """Said inside the details, by either name."""
+    wire = {details: {"cache_write_tokens_details": {"ttl_30m_tokens": 2, "ttl_12h_tokens": 3}}}
+    assert read_counts(wire) == {"cache_write_30m_tokens": 2, "cache_write_12h_tokens": 3}
+
+
+def test_the_first_place_of_those_that_say_no_more() -> None:
+    """Zeros are zeros, wherever they stand; and what is no count in any case is none."""
+    found = find_usage(ZEROS, {**ZEROS, "cached_tokens": 0}, {"fooBar": 7}, "x")
+    assert (found.wire, found.odd) == (ZEROS, None)
+    assert find_usage({"fooBar": 7}, {}, None).wire is None
 
 
 def test_an_odd_count_is_an_anomaly_on_the_record() -> None:
@@ -216,6 +228,11 @@ def call(id: str | None, **more: Any) -> dict[str, Any]:  # noqa: A002 - as the 
     return {"id": id, "function": {"name": "f", "arguments": "{}"}, **more}
 
 
+def more(**said: Any) -> dict[str, Any]:
+    """A piece of the arguments alone."""
+    return {"function": {"arguments": "{}"}, **said}
+
+
 @pytest.mark.parametrize(
     ("frames", "indexes"),
     [
@@ -226,10 +243,20 @@ def call(id: str | None, **more: Any) -> dict[str, Any]:  # noqa: A002 - as the 
         ([[call(None), call(None)]], [0, 1]),
         ([[call(None)]], [0]),
         ([[call("a", index=3)], [call(None, index=3)]], [3, 3]),
+        ([[call("a", index=0)], [call("b", index=0)]], [0, 1]),
+        ([[call("a", index=0)], [call("b", index=0)], [more(index=0)], [call("c", index=1)]],
+         [0, 1, 1, 2]),
+        ([[call("a", index=0)], [call("b", index=0)], [call("a", index=0)]], [0, 1, 0]),
+        ([[call("a", index=0)], [more(id="b", index=0)]], [0, 0]),
+        ([[call("a", index=1)], [call("b", index=4)], [more()]], [1, 4, 4]),
+        ([[call("a", index=0)], [call("b")], [call("b")]], [0, 1, 1]),
+        ([[call("a", index="0")], [call("b", index=1.0)], [more(index="0")]], [0, 1, 0]),
+        ([call("a")], [0]),
+        ([[call(None)], [{"function": {"name": "g"}}], [more()]], [0, 1, 1]),
     ],
-)
-def test_tool_calls_without_an_index(frames: list[Any], indexes: list[int]) -> None:
-    """A new id is a new call; a lone piece without one goes on with the last."""
+)  # fmt: skip
+def test_tool_calls_by_what_tells_them_apart(frames: list[Any], indexes: list[int]) -> None:
+    """A new id, or a new name, is a new call; a lone piece of neither goes on with the last."""
     result = decode(body(*[frame(choice(tool_calls=each)) for each in frames], STOP))
     assert [call.index for chunk in result.chunks for call in chunk.tool_calls] == indexes
 

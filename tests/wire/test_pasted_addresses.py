@@ -12,6 +12,7 @@ from tests._support.chat import HELLO
 from tests._support.sdk_http import client_of, http
 
 from usagestream import AsyncClient, AzureProfile, Client, ConfigError, OpenAIProfile
+from usagestream_adapters.sdk.addresses import split_url
 from usagestream_adapters.sdk.pasted import take_apart
 from usagestream_adapters.track.place import deployment_in
 from usagestream_core.profile import Profile
@@ -265,3 +266,38 @@ def test_a_deployment_that_is_called_openai() -> None:
         deployments={"m": "openai"},
     )
     assert "/openai/deployments/openai/chat/completions?" in sent_to(profile)
+
+
+@pytest.mark.parametrize("around", ["\ufeff", "\u200b", "\u00a0", "\u2060 ", "\n", "<", '"', "\t'"])
+def test_what_nobody_sees_around_an_address(around: str) -> None:
+    """It came along when the address was copied, and is dropped."""
+    assert split_url(f"{around}https://h/v1{around}", "base_url").path == "/v1"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("https://h\u200b/v1", "https://h/\u200bv1", "https://h/v1\u00ad/x", "https://h/v1 -H x"),
+        *(
+            "https:/h/v1",
+            "https://https://h/v1",
+            "http://http:80/v1",
+            "https://h/v1\\x",
+            "https:///v1",
+        ),
+        *("https://exa mple/v1", "https://h,x/v1", "https://h<x>/v1", "https://ü..de/v1"),
+    ],
+)
+def test_what_is_no_address(text: str) -> None:
+    """It is refused before anything is sent, by the setting's name."""
+    with pytest.raises(ConfigError, match="base_url must be an address such as https://host"):
+        split_url(text, "base_url")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["http://[::1]:8000/v1", "https://münchen.de/v1", "https://h_x/v1", "https://a:b c@h/v1?k=a b"],
+)
+def test_odd_addresses_that_are_some(text: str) -> None:
+    """A number, letters of another alphabet, a name in a local network, a blank where it may be."""
+    assert split_url(text, "base_url").path == "/v1"

@@ -165,3 +165,20 @@ def test_how_a_body_is_compressed_that_cannot_be_read() -> None:
     """By which name, and what undoes it."""
     assert compressed("br").startswith("compressed as 'br', which cannot be undone here")
     assert "pip install" in compressed("br")
+
+
+@pytest.mark.parametrize("between", [b"", b" ", b"\ndata: ", b"\ndata:\ndata:"])
+def test_several_documents_in_one_event(between: bytes) -> None:
+    """Each is a frame, until one that is none."""
+    read = Read(b'data: {"a": 1}' + between + b'{"a": 2}' + between + b"[DONE]\n\n")
+    assert (read.values, read.failures) == ([{"a": 1}, {"a": 2}], [])
+    read = Read(b'data: {"a": 1}' + between + b'7\n\ndata: {"a": 3}' + between + b"{\n\n")
+    assert read.values == [{"a": 1}, {"a": 3}]
+    assert [type(each) for each in read.failures] == [StreamFailedError, StreamFailedError]
+
+
+def test_a_second_document_that_the_end_cuts_off() -> None:
+    """The first one counts."""
+    read = Read(b'data: {"a": 1}\ndata: {"a"')
+    read.read(None)
+    assert (read.values, read.failures) == ([{"a": 1}], [])

@@ -40,6 +40,12 @@ each request's headers to whoever set the gateway up: those are gateways like an
 _PLAIN: Final = re.compile(r"([\w.~!$&'()*+,;=:%-]*@)?[a-z0-9.-]+(:\d*)?", re.ASCII | re.IGNORECASE)
 """A user, host and port that nobody reads in two ways."""
 
+_UNSEEN: Final = r"\s\x00-\x1f\x7f\u00ad\u200b-\u200f\u202a-\u202e\u2060\ufeff"
+_AROUND: Final = re.compile(rf"^[{_UNSEEN}\"'<>]+|[{_UNSEEN}\"'<>]+$")
+_NO_PART: Final = re.compile(rf"[{_UNSEEN}\\<>\"]")
+"""What no path has in it: a second word, or a character that nobody sees."""
+_NO_HOST: Final = re.compile(rf"[{_UNSEEN}!\"#$&'()*+,;<=>?@\[\\\]^`{{|}}]")
+
 _PORTALS: Final = frozenset(
     {"portal.azure.com", "portal.azure.us", "portal.azure.cn", "ai.azure.com", "ai.azure.us",
      "oai.azure.com"}
@@ -49,16 +55,18 @@ _PORTALS: Final = frozenset(
 def split_url(url: str, setting: str) -> SplitResult:
     """Split an http or https address; `https://` is supplied where there is no scheme.
 
-    White space, quotes and angle brackets around it, as they come along when it is copied, are
-    dropped. Raises `ConfigError`, naming the setting, for anything else.
+    White space, quotes, angle brackets and what nobody sees around it, as they come along when it
+    is copied, are dropped. Raises `ConfigError`, naming the setting, for anything else.
     """
-    text = url.strip().strip("\"'<>").strip()
+    text = _AROUND.sub("", url)
     try:
         parts = urlsplit(text if "://" in text else f"https://{text}")
         _ = parts.port  # raises for what is no number
+        is_whole = _is_host(parts.hostname or "") and not _NO_PART.search(parts.path)
     except ValueError:
+        is_whole = False
         parts = urlsplit("")
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if parts.scheme not in ("http", "https") or not is_whole:
         raise ConfigError(
             f"{setting} must be an address such as https://host, not {shown_url(url)!r}"
         )
@@ -68,6 +76,15 @@ def split_url(url: str, setting: str) -> SplitResult:
             "as https://NAME.openai.azure.com, from its page there."
         )
     return parts
+
+
+def _is_host(name: str) -> bool:
+    """Whether this is the name of a host, or its number. Raises `ValueError` for some that are not.
+
+    A scheme that stands there is one that was written twice, or without a slash.
+    """
+    is_known = name.isascii() or bool(name.encode("idna"))
+    return is_known and name not in ("", "http", "https") and not _NO_HOST.search(name)
 
 
 def shown_url(url: str) -> str:

@@ -8,11 +8,11 @@ from usagestream_core.adapter import Head, Report
 from usagestream_core.chunk import Chunk, ToolCallDelta
 from usagestream_core.json_types import Json, is_object
 
-from .counts import read_fields
-from .json_types import as_list
+from .counts import FoundUsage, count_in, find_usage
+from .json_types import as_list, as_object, dumps
 from .sse import MAX_EVENT_BYTES, SseDecoder, failure_in, word
 
-__all__ = ["ChatDecoder", "ChatFrames", "read_counts"]
+__all__ = ["ChatDecoder", "ChatFrames"]
 
 
 class ChatDecoder(SseDecoder):
@@ -34,7 +34,7 @@ class ChatFrames:
     """Usage was reported where it belongs: what a choice reports of itself is of no interest."""
 
     def __init__(self) -> None:
-        self._calls: dict[int, list[str]] = {}
+        self._calls: dict[int, _Calls] = {}
         self._usage_of_choices: dict[int, dict[str, int]] = {}
 
     @property
@@ -72,9 +72,10 @@ class ChatFrames:
                 out.append(chunk)
                 made = True
                 ended = ended or chunk.finish_reason is not None
-        usage: Json = frame.get("usage") or _usage_elsewhere(frame)
-        own = not usage and not self._usage_of_all and _has_usage(choices)
-        if made and self._identified and not (usage or own or ended or kind or frame.get("error")):
+        usage = find_usage(frame.get("usage"), _usage_elsewhere(frame))
+        own = not (usage.counts or self._usage_of_all) and _has_usage(choices)
+        said = own or usage.wire is not None or usage.odd is not None
+        if made and self._identified and not (said or ended or kind or frame.get("error")):
             return
         report = Report(
             response_id=word(frame.get("id")),
@@ -84,16 +85,11 @@ class ChatFrames:
             failure=failure_in(frame, kind),
         )
         if own:
-            self._add_up(choices, report)
-        elif type(usage) is dict:
-            odd: list[str] = []
-            counts = read_counts(usage, odd)
-            if counts:
-                report.counts = counts
-                self._usage_of_all = self._usage_of_all or any(counts.values())
-            if counts or odd:
-                report.wire_usage = usage
-            report.anomaly = "; ".join(odd) or None
+            usage = self._add_up(choices)
+        else:
+            self._usage_of_all = self._usage_of_all or any(usage.counts.values())
+        report.counts, report.wire_usage = usage.counts or None, usage.wire
+        report.anomaly = usage.odd
         self._identified = bool(report.response_id and report.model)
         out.append(report)
 
@@ -101,23 +97,23 @@ class ChatFrames:
         """Only what is said of the whole: no part of an answer comes from what is no stream."""
         self.frame({**document, "choices": None}, None, out)
 
-    def _add_up(self, choices: Json, report: Report) -> None:
+    def _add_up(self, choices: Json) -> FoundUsage:
         """Take the usage that choices report of themselves, where nothing else does.
 
         Some servers put it into the choice that ends. The prompt is one for all choices, so that
         its count is the largest; what was written is the sum.
         """
         odd: list[str] = []
+        wire = None
         for choice in filter(is_object, as_list(choices)):
-            usage: Json = choice.get("usage")
-            if type(usage) is dict:
-                index = choice.get("index")
-                counts = read_counts(usage, odd)
-                if counts:
-                    self._usage_of_choices[index if type(index) is int else 0] = counts
-                report.wire_usage = usage
+            own = find_usage(*_usages_of(choice))
+            wire = own.wire or wire
+            if own.counts:
+                self._usage_of_choices[_whole(choice.get("index")) or 0] = own.counts
+            if own.odd is not None:
+                odd.append(own.odd)
         of_choices = list(self._usage_of_choices.values())
-        counts = {}
+        counts: dict[str, int] = {}
         for name in dict.fromkeys(name for each in of_choices for name in each):
             found = [each[name] for each in of_choices if name in each]
             is_input = name == "input_tokens" or name.startswith(("input_", "cache_"))
@@ -127,8 +123,7 @@ class ChatFrames:
             and {"input_tokens", "output_tokens", "total_tokens"} <= counts.keys()
         ):
             counts["total_tokens"] = counts["input_tokens"] + counts["output_tokens"]
-        report.counts = counts or None
-        report.anomaly = "; ".join(odd) or None
+        return FoundUsage(counts, wire, "; ".join(odd) or None)
 
     def _chunk(self, choice: Json, frame: dict[str, Any]) -> Chunk | None:
         """The chunk of a choice, whatever is or is not in it; `None` where it says nothing."""
@@ -143,8 +138,7 @@ class ChatFrames:
                 return None
             delta = {}
         content = delta.get("content")
-        index = choice.get("index")
-        index = index if type(index) is int else 0
+        index = _whole(choice.get("index")) or 0
         more = _has_more_than_text(delta)
         return Chunk(
             text=content if type(content) is str else _joined_text(content),
@@ -153,49 +147,85 @@ class ChatFrames:
             tool_calls=self._tool_calls(delta, index) if more else (),
             finish_reason=finish,
             raw=frame,
-            reasoning=_reasoning(delta) if more else "",
+            reasoning=_reasoning(delta) if more or type(content) is list else "",
         )
 
     def _tool_calls(self, delta: dict[str, Any], choice: int) -> tuple[ToolCallDelta, ...]:
-        calls = list(filter(is_object, as_list(delta.get("tool_calls"))))
+        calls: Json = delta.get("tool_calls")
+        pieces = list(filter(is_object, [calls] if is_object(calls) else as_list(calls)))
+        known = self._calls.setdefault(choice, _Calls())
         found = [
-            _tool_call(call, self._place(call, position, len(calls), choice), call.get("type"))
-            for position, call in enumerate(calls)
+            _tool_call(piece, known.place(piece, position, len(pieces)), piece.get("type"))
+            for position, piece in enumerate(pieces)
         ]
         legacy: Json = delta.get("function_call")
         if type(legacy) is dict:
             found.append(_tool_call({"function": legacy}, 0, "function_call"))
         return tuple(found)
 
-    def _place(self, call: dict[str, Any], position: int, together: int, choice: int) -> int:
-        """Which call of its choice a piece belongs to.
 
-        Some servers say no index: a new id is a new call then, and a lone piece without an id goes
-        on with the last one.
-        """
-        index = call.get("index")
-        if type(index) is int:
-            return index
-        known = self._calls.setdefault(choice, [])
-        name = word(call.get("id"))
-        if name is None:
-            return max(len(known) - 1, 0) if together == 1 else position
-        if name not in known:
-            known.append(name)
-        return known.index(name)
+class _Calls:
+    """Which of a choice's tool calls a piece belongs to.
+
+    Some servers say no index, and some say 0 of every call: a name with a new id begins a call
+    then, and what has no id goes on with the call that had its index last, or with the last one.
+    """
+
+    def __init__(self) -> None:
+        self._places: dict[tuple[int | None, str | None], int] = {}
+        """By index, or none, and id."""
+        self._id_of: dict[int, str | None] = {}
+        self._names: dict[int, str | None] = {}
+        self._moved: dict[int, int] = {}
+        self._last = 0
+
+    def place(self, piece: dict[str, Any], position: int, together: int) -> int:
+        """Say where a piece belongs, which is one of so many that came together."""
+        index = _whole(piece.get("index"))
+        name, called = word(piece.get("id")), word(_body(piece).get("name"))
+        if (index, name) in self._places:
+            place = self._places[index, name]
+        elif index is not None:
+            place = self._moved.get(index, index)
+            if name is not None and self._id_of.get(place) is not None and called:
+                place = self._moved[index] = self._next
+        elif name is not None or (called and called != self._names.get(self._last, called)):
+            place = self._next
+        else:
+            place = self._last if together == 1 else position
+        if name is not None:
+            self._places.setdefault((index, name), place)
+            self._places.setdefault((None, name), place)
+        self._id_of[place] = self._id_of.get(place) or name
+        self._names[place] = self._names.get(place) or called
+        self._last = place
+        return place
+
+    @property
+    def _next(self) -> int:
+        return max(self._id_of, default=-1) + 1
 
 
 def _has_usage(choices: Json) -> bool:
     """Whether a choice reports a usage of its own."""
     return type(choices) is list and any(
-        is_object(choice) and type(choice.get("usage")) is dict for choice in choices
+        any(_usages_of(choice)) for choice in filter(is_object, choices)
     )
+
+
+def _usages_of(choice: dict[str, Any]) -> list[Json]:
+    """Where a choice may report its own usage: in itself, or in what it says."""
+    places = [choice, choice.get("delta"), choice.get("message")]
+    return [place.get("usage") for place in places if is_object(place)]
 
 
 def _usage_elsewhere(frame: dict[str, Any]) -> Any:
     """Groq's second copy of the usage, for streams that have only that (WIRE §5)."""
     groq: Json = frame.get("x_groq")
     return groq.get("usage") if type(groq) is dict else None
+
+
+_REASONING: Final = ("reasoning_content", "reasoning", "reasoning_text", "thinking")
 
 
 def _has_more_than_text(delta: dict[str, Any]) -> bool:
@@ -207,35 +237,58 @@ def _has_more_than_text(delta: dict[str, Any]) -> bool:
         or delta.get("reasoning_content")
         or delta.get("reasoning")
         or delta.get("reasoning_details")
+        or delta.get("reasoning_text")
+        or delta.get("thinking")
+        or "usage" in delta
     )
 
 
 def _reasoning(delta: dict[str, Any]) -> str:
     """The reasoning that a delta shows: one of the names it has, since some servers send two."""
-    for name in ("reasoning_content", "reasoning"):
-        text = delta.get(name)
-        if type(text) is str and text:
+    for name in _REASONING:
+        if text := _plain(delta.get(name)):
             return text
-    texts = [
-        part.get("text") or part.get("summary")
-        for part in filter(is_object, as_list(delta.get("reasoning_details")))
-    ]
-    return "".join([text for text in texts if type(text) is str])
+    thoughts = filter(_is_thought, as_list(delta.get("content")))
+    return _plain(as_list(delta.get("reasoning_details")) or [*thoughts])
+
+
+def _is_thought(part: Json) -> bool:
+    return is_object(part) and part.get("type") == "thinking"
+
+
+def _plain(value: Json, depth: int = 4) -> str:
+    """Text as it is, or in an object or a list of them under any of the names that it has."""
+    if type(value) is str:
+        return value
+    if not depth:
+        return ""
+    if is_object(value):
+        return next((text for name in _TEXTS if (text := _plain(value.get(name), depth - 1))), "")
+    return "".join([_plain(each, depth - 1) for each in as_list(value) if is_object(each)])
+
+
+_TEXTS: Final = ("text", "summary", "content", "thinking")
 
 
 def _joined_text(content: Json) -> str:
     """The text of `content` that is null, or a list of parts as some servers send it."""
-    if type(content) is not list:
-        return ""
-    texts = [part.get("text") for part in filter(is_object, content)]
-    return "".join([text for text in texts if type(text) is str])
+    return _plain([part for part in as_list(content) if is_object(part) and not _is_thought(part)])
+
+
+def _whole(index: Json) -> int | None:
+    """A place in a list, also where it came as `1.0` or `"1"`."""
+    return index if type(index) is int else count_in(index)[0]
+
+
+def _body(call: dict[str, Any]) -> dict[str, Any]:
+    return as_object(call.get("function") or call.get("custom"))
 
 
 def _tool_call(call: dict[str, Any], index: int, kind: Any) -> ToolCallDelta:
-    body: Json = call.get("function") or call.get("custom")
-    if type(body) is not dict:
-        body = {}
-    arguments = body.get("arguments", body.get("input"))
+    body = _body(call)
+    arguments: Json = body.get("arguments", body.get("input"))
+    if is_object(arguments):  # whole, as it would be inside the string
+        arguments = dumps(arguments)
     return ToolCallDelta(
         index=index,
         id=word(call.get("id")),
@@ -243,41 +296,3 @@ def _tool_call(call: dict[str, Any], index: int, kind: Any) -> ToolCallDelta:
         arguments=arguments if type(arguments) is str else "",
         type=word(kind),
     )
-
-
-_COUNTS: Final = {
-    "prompt_tokens": "input_tokens",
-    "completion_tokens": "output_tokens",
-    "total_tokens": "total_tokens",
-}
-_DETAILS: Final = {
-    "prompt_tokens_details": {
-        "cached_tokens": "cache_read_tokens",
-        "cache_write_tokens": "cache_write_tokens",
-        "audio_tokens": "input_audio_tokens",
-        "image_tokens": "input_image_tokens",
-        "text_tokens": "input_text_tokens",
-    },
-    "completion_tokens_details": {
-        "reasoning_tokens": "reasoning_tokens",
-        "audio_tokens": "output_audio_tokens",
-        "text_tokens": "output_text_tokens",
-        "accepted_prediction_tokens": "accepted_prediction_tokens",
-        "rejected_prediction_tokens": "rejected_prediction_tokens",
-    },
-}
-
-
-def read_counts(usage: dict[str, Any], odd: list[str] | None = None) -> dict[str, int]:
-    """Read a wire usage object into `Usage` field names, leaving out what is null or no count.
-
-    Names as in OpenAI's `CompletionUsage`; Azure's are the same. Only these are read: other
-    servers' own keys stay in the record's `wire_usage`. `odd`: see `read_fields`.
-    """
-    counts: dict[str, int] = {}
-    read_fields(usage, _COUNTS, counts, odd)
-    for name, fields in _DETAILS.items():
-        details: Json = usage.get(name)
-        if type(details) is dict:
-            read_fields(details, fields, counts, odd)
-    return counts

@@ -13,19 +13,22 @@ from usagestream_core.chunk import Chunk, ToolCallDelta
 from usagestream_core.errors import StreamFailedError
 from usagestream_core.json_types import Json, is_object
 
-from .counts import read_fields
+from .counts import find_usage
 from .sse import MAX_EVENT_BYTES, SseDecoder, failure_in, word
 
-__all__ = ["ResponseFrames", "ResponsesDecoder", "read_response_counts"]
+__all__ = ["ResponseFrames", "ResponsesDecoder"]
 
 _CALLS: Final = {"function_call": "function", "custom_tool_call": "custom"}
 _ARGUMENTS: Final = frozenset(
     {"response.function_call_arguments.delta", "response.custom_tool_call_input.delta"}
 )
 _REASONING: Final = frozenset(
-    {"response.reasoning_summary_text.delta", "response.reasoning_text.delta"}
+    f"response.{kind}.delta"
+    for kind in ("reasoning_summary_text", "reasoning_text", "reasoning_summary", "reasoning")
 )
 _LAST: Final = frozenset({"response.completed", "response.incomplete", "response.failed"})
+_ENDS: Final = frozenset({"completed", "incomplete", "failed", "cancelled"})
+"""What the status of a response is once nothing more is written."""
 
 
 class ResponsesDecoder(SseDecoder):
@@ -50,11 +53,11 @@ class ResponseFrames:
 
     def frame(self, frame: dict[str, Any], kind: bytes | None, out: list[Chunk | Report]) -> None:
         """Decode one event."""
-        event = word(frame.get("type"))
+        event = word(frame.get("type")) or (kind or b"").decode("utf-8", "replace")
         if event == "response.output_text.delta":
             self._said(Chunk(_text(frame), raw=frame), out)
         elif event in _LAST:
-            self._ended(frame, out)
+            self._ended(event, frame, out)
         elif event in _ARGUMENTS:
             self._said(Chunk(tool_calls=(self._arguments(frame),), raw=frame), out)
         elif event in _REASONING:
@@ -62,14 +65,21 @@ class ResponseFrames:
         elif event == "response.refusal.delta":
             self._said(Chunk(refusal=_text(frame), raw=frame), out)
         elif event in ("response.output_item.added", "response.output_item.done"):
-            out.append(Chunk(tool_calls=self._call_begun(frame), raw=frame))
+            out.append(Chunk(tool_calls=self._call_begun(event, frame), raw=frame))
         elif event == "error" or kind == b"error" or frame.get("error"):
             # What failed is said again, with the usage, in an event of its own: if it comes.
             self._error = _better(self._error, failure_in(frame, b"error"))
             out.append(Report(**_usage(frame), annotation=frame, failing=self._error))
+        elif _is_end(event, frame):
+            self._ended(event, frame, out)
         else:
             response = frame.get("response")
-            out.append(Report(**_about(response), **_usage(response, frame), annotation=frame))
+            report = Report(**_about(response), **_usage(response, frame), annotation=frame)
+            if event.endswith(".delta") and event != "response.audio.delta":
+                # Code for an interpreter, arguments of a server's tool, what is spoken: output.
+                report.written = _text(frame)
+                self._sent_something = self._sent_something or bool(report.written)
+            out.append(report)
 
     def document(self, document: dict[str, Any], out: list[Chunk | Report]) -> None:
         """Only what is said of the whole: no part of an answer comes from what is no stream."""
@@ -86,7 +96,7 @@ class ResponseFrames:
         status = word(response.get("status"))
         self._sent_something = bool(response.get("output"))
         if f"response.{status}" in _LAST:
-            self._ended({"type": f"response.{status}", "response": response}, out)
+            self._ended(f"response.{status}", {"response": response}, out)
             return
         # Queued, in progress or cancelled: what it costs is not known, or never will be.
         out.append(Report(**_about(response), **_usage(response), done=True))
@@ -95,12 +105,12 @@ class ResponseFrames:
         self._sent_something = True
         out.append(chunk)
 
-    def _call_begun(self, frame: dict[str, Any]) -> tuple[ToolCallDelta, ...]:
+    def _call_begun(self, event: str, frame: dict[str, Any]) -> tuple[ToolCallDelta, ...]:
         """The start of a tool call, if that is the item that was added."""
         item: Json = frame.get("item")
         if type(item) is not dict or word(item.get("type")) not in _CALLS:
             return ()
-        if frame.get("type") != "response.output_item.added":
+        if event != "response.output_item.added":
             return ()
         call = ToolCallDelta(
             index=self._index(frame),
@@ -122,23 +132,27 @@ class ResponseFrames:
             return len(self._calls) - 1
         return self._calls.setdefault(str(place), len(self._calls))
 
-    def _ended(self, frame: dict[str, Any], out: list[Chunk | Report]) -> None:
+    def _ended(self, event: str, frame: dict[str, Any], out: list[Chunk | Report]) -> None:
         response = _object(frame, "response")
-        event = frame["type"]
+        said = word(response.get("status"))  # which knows better than the event that it came in
+        status = said if said and said in _ENDS else event.removeprefix("response.")
         report = Report(**_about(response), **_usage(response, frame), annotation=frame)
         if report.counts and self._sent_something and not any(report.counts.values()):
             # Recorded: an `incomplete` that sent text and reports zeros (WIRE §4).
             report.counts = None
             report.anomaly = "usage is all zeros, and something was sent"
-        if event == "response.failed":
+        if status in ("failed", "cancelled"):
             error = _better(self._error, failure_in(response, None))
             if error is not None and error.code is not None:
                 report.failure = error
+            elif status == "cancelled":
+                message = "The response was cancelled while it was written."
+                report.failure = StreamFailedError(message, code="cancelled", body=response)
             else:  # The reason may come yet, in an error event of its own (WIRE §4).
                 message = "The provider reported that the response failed."
                 self._error = report.failing = error or StreamFailedError(message, body=response)
         else:
-            out.append(Chunk(finish_reason=_finish(event, response), raw=frame))
+            out.append(Chunk(finish_reason=_finish(status, response), raw=frame))
             report.done = True
         out.append(report)
 
@@ -152,12 +166,19 @@ def _better(
     return first
 
 
+def _is_end(event: str, frame: dict[str, Any]) -> bool:
+    """Whether an event that other servers end with is the last one, by what it says itself."""
+    said = word(_object(frame, "response").get("status"))
+    return event == "response.cancelled" or (event == "response.done" and said in _ENDS)
+
+
 def _text(frame: dict[str, Any]) -> str:
-    return word(frame.get("delta")) or ""
+    delta: Json = frame.get("delta")
+    return word(_object(frame, "delta").get("text") if type(delta) is dict else delta) or ""
 
 
-def _finish(event: str, response: dict[str, Any]) -> str:
-    if event == "response.completed":
+def _finish(status: str, response: dict[str, Any]) -> str:
+    if status != "incomplete":
         return "completed"
     return word(_object(response, "incomplete_details").get("reason")) or "incomplete"
 
@@ -174,45 +195,12 @@ def _about(response: Json) -> dict[str, Any]:
 
 
 def _usage(*places: Json) -> dict[str, Any]:
-    """The counts and the object they are in, as fields of a report: from the first that has them.
+    """The usage as fields of a report: from the first of these that has one.
 
     Some servers put the usage beside the response, or send it before the end.
     """
-    found = (place.get("usage") for place in filter(is_object, places))
-    usage = next((each for each in filter(is_object, found) if each), None)
-    if usage is None:
-        return {}
-    odd: list[str] = []
-    counts = read_response_counts(usage, odd)
-    said = bool(counts or odd)
-    return {
-        "counts": counts or None,
-        "wire_usage": usage if said else None,
-        "anomaly": "; ".join(odd) or None,
-    }
-
-
-_COUNTS: Final = {name: name for name in ("input_tokens", "output_tokens", "total_tokens")}
-_INPUT: Final = {"cached_tokens": "cache_read_tokens", "cache_write_tokens": "cache_write_tokens"}
-_LIFETIMES: Final = {
-    "ttl_30m_tokens": "cache_write_30m_tokens",
-    "ttl_12h_tokens": "cache_write_12h_tokens",
-}
-_OUTPUT: Final = {"reasoning_tokens": "reasoning_tokens"}
-
-
-def read_response_counts(usage: dict[str, Any], odd: list[str] | None = None) -> dict[str, int]:
-    """Read a wire usage object into `Usage` field names, leaving out what is null or no count.
-
-    Names as in OpenAI's `ResponseUsage`; Azure's are the same (WIRE §4). `odd`: see `read_fields`.
-    """
-    counts: dict[str, int] = {}
-    read_fields(usage, _COUNTS, counts, odd)
-    details = _object(usage, "input_tokens_details")
-    read_fields(details, _INPUT, counts, odd)
-    read_fields(_object(details, "cache_write_tokens_details"), _LIFETIMES, counts, odd)
-    read_fields(_object(usage, "output_tokens_details"), _OUTPUT, counts, odd)
-    return counts
+    usage = find_usage(*[place.get("usage") for place in filter(is_object, places)])
+    return {"counts": usage.counts or None, "wire_usage": usage.wire, "anomaly": usage.odd}
 
 
 def _object(source: dict[str, Any], name: str) -> dict[str, Any]:

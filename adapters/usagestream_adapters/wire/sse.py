@@ -8,6 +8,7 @@ out after the usage and the SDK then loses it.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any, Final, Protocol
 
@@ -16,7 +17,7 @@ from jiter import from_json
 from usagestream_core.adapter import Head, Report
 from usagestream_core.chunk import Chunk
 from usagestream_core.errors import EventTooLargeError, NotAStreamError, StreamFailedError
-from usagestream_core.json_types import Json
+from usagestream_core.json_types import Json, is_object
 
 __all__ = ["MAX_EVENT_BYTES", "FrameDecoder", "SseDecoder", "compressed", "failure_in", "word"]
 
@@ -154,7 +155,14 @@ class SseDecoder:
         try:
             frame: Json = from_json(data)
         except ValueError:
-            frame = _unusual(data, out, cut=self._at_end)
+            for said in _unusual(data, cut=self._at_end):
+                if isinstance(said, Report):
+                    out.append(said)
+                elif is_object(said):
+                    self._frame(said, kind, out)
+                else:
+                    out.append(_unreadable(data))
+            return
         if type(frame) is dict:
             self._frame(frame, kind, out)
         elif frame is not None:
@@ -213,20 +221,31 @@ class SseDecoder:
         yield Report(failure=failure)
 
 
-def _unusual(data: bytes, out: list[Chunk | Report], *, cut: bool) -> Any:
-    """Deal with data that is no strict JSON: nothing, `[DONE]`, or JSON with broken characters."""
-    said = data.strip()
-    if said == b"[DONE]":
-        out.append(Report(done=True))
-        return None
-    if not said:
-        return None
-    try:
-        return _writable(json.loads(data.decode("utf-8", "replace")))
-    except (ValueError, RecursionError):
-        if not cut:
-            out.append(_unreadable(data))
-        return None
+_NEXT: Final = re.compile(r"\s*")
+_DONE: Final = "[DONE]"
+_JSON: Final = json.JSONDecoder()
+
+
+def _unusual(data: bytes, *, cut: bool) -> Iterator[Any]:
+    """What data says that is no strict JSON: nothing, `[DONE]`, or JSON with broken characters.
+
+    Some servers forget the blank line between two events, so that there may be several of these.
+    """
+    text = data.decode("utf-8", "replace")
+    place = _NEXT.match(text).end()  # type: ignore[union-attr]
+    while place < len(text):
+        if text.startswith(_DONE, place):
+            yield Report(done=True)
+            place += len(_DONE)
+        else:
+            try:
+                value, place = _JSON.raw_decode(text, place)
+                yield _writable(value)
+            except (ValueError, RecursionError):
+                if not cut:
+                    yield _unreadable(data)
+                return
+        place = _NEXT.match(text, place).end()  # type: ignore[union-attr]
 
 
 def _writable(value: Any) -> Any:

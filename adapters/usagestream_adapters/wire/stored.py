@@ -8,9 +8,7 @@ from usagestream_core.adapter import Report, Retrieved, RetrieveRequest
 from usagestream_core.errors import RecoveryError
 from usagestream_core.json_types import Json
 
-from .chat import read_counts
-from .json_types import as_object
-from .responses import read_response_counts
+from .counts import find_usage
 from .sse import word
 
 __all__ = ["read_stored"]
@@ -30,19 +28,16 @@ def read_stored(stored: RetrieveRequest, body: bytes) -> Retrieved:
         raise RecoveryError(
             f"What was sent in place of the answer {stored.response_id} is no JSON object."
         )
-    wire = as_object(document.get("usage"))
-    read = read_response_counts if stored.api == "responses" else read_counts
-    odd: list[str] = []
-    counts = read(wire, odd)
+    usage = find_usage(document.get("usage"))
     report = Report(
         response_id=word(document.get("id")),
         model=word(document.get("model")),
         service_tier=word(document.get("service_tier")),
-        counts=counts or None,
-        wire_usage=wire if counts else None,
-        anomaly="; ".join(odd) or None,
+        counts=usage.counts or None,
+        wire_usage=usage.wire,
+        anomaly=usage.odd,
     )
-    if counts and not any(counts.values()) and document.get("output"):
+    if usage.counts and not any(usage.counts.values()) and document.get("output"):
         report.counts = None
         report.anomaly = "usage is all zeros, and something was sent"
     return Retrieved(status=word(document.get("status")), report=report)

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 __all__ = ["Call", "Meter"]
 
 _ZEROS: Final = "usage is all zeros, and something was sent"
+_WHOLES: Final = ("input_tokens", "output_tokens")
+"""Counts that no answer has none of."""
 _MOST_ANOMALIES: Final = 10
 """Anomalies that are kept: the first ones, and one more, the last."""
 _MOST_ANNOTATIONS: Final = 1_000
@@ -105,9 +107,16 @@ class Meter:
         self._texts: list[list[str]] = []
         """What was written, by choice, as plain strings: settling may run in the garbage collector,
         which may have closed any object that can be closed."""
+        self._written: list[str] = []
+        """What else the model wrote, that is in no chunk."""
         self._said = False
+        self._counted: tuple[list[int], int] = ([], 0)
+        """How many pieces there were, by choice and of other things, when the output was reported
+        last: what was written since is in no report."""
         self._zeros: dict[str, int] | None = None
         """Counts that are all zero: believed only of a stream that sent nothing."""
+        self._untrue: list[str] = []
+        """Counts that were reported as zero after something was sent."""
         self._tool_calls: dict[tuple[int, int], list[str]] = {}
         self._final: Usage | None = None
         self._running: RunningEstimate | None = None
@@ -172,10 +181,12 @@ class Meter:
         model = self._answering
         if self._running is None or self._running.model != model:
             self._running = RunningEstimate(self._counter, model, self._call.params)
+        running = self._running
         calls = list(self._tool_calls.values())
+        texts = [*self._texts, *calls, self._written]
         try:
-            estimated = self._running.usage(
-                self._reported(), [*self._texts, *calls], has_tool_calls=bool(calls)
+            estimated = self._filled_in(
+                lambda reported: running.usage(reported, texts, has_tool_calls=bool(calls))
             )
         except Exception:  # noqa: BLE001 - the record names what could not be counted
             estimated = None
@@ -186,7 +197,32 @@ class Meter:
         return self._response_model or self._call.model
 
     def _reported(self) -> dict[str, int]:
-        return self._counts or (not self._said and self._zeros) or {}
+        """What was reported and can be true: who sent something has read and written something."""
+        if not self._said:
+            return self._counts or self._zeros or {}
+        return {name: n for name, n in self._counts.items() if n or name not in _WHOLES}
+
+    def _filled_in(self, fill_in: Callable[[dict[str, int]], Usage | None]) -> Usage | None:
+        """What was reported, and an estimate of the rest.
+
+        Of the output too, where it is known to be more than was reported before it was written.
+        """
+        reported = self._reported()
+        if "output_tokens" in reported and self._written_since():
+            before = {n: reported[n] for n in reported.keys() - {"output_tokens", "total_tokens"}}
+            since = fill_in(before)
+            if since is not None and (since.output_tokens or 0) > reported["output_tokens"]:
+                return since
+        return fill_in(reported)
+
+    def _written_since(self) -> bool:
+        """Whether something was written since the output was reported last."""
+        by_choice, others = self._counted
+        of_others = [*self._tool_calls.values(), self._written]
+        starts = [*by_choice, *[0] * len(self._texts)]
+        return sum(map(len, of_others)) > others or any(
+            any(text[start:]) for text, start in zip(self._texts, starts, strict=False)
+        )
 
     def take(self, items: Iterable[Chunk | Report], now: float) -> list[Chunk]:
         """Take what a decoder gives. Returns the chunks in it, and the last one once it is due."""
@@ -361,16 +397,17 @@ class Meter:
             return None
         if not self._chunk_count and (outcome is Outcome.FAILED or self._passed_over):
             return None
-        return estimate(
-            self._reported(),
-            counter=self._counter,
-            model=self._answering,
-            params=self._call.params,
-            pieces=[
-                *("".join(text) for text in self._texts),
-                *("".join(call) for call in self._tool_calls.values()),
-            ],
-            has_tool_calls=bool(self._tool_calls),
+        counter = self._counter
+        texts = [*self._texts, *self._tool_calls.values(), self._written]
+        return self._filled_in(
+            lambda reported: estimate(
+                reported,
+                counter=counter,
+                model=self._answering,
+                params=self._call.params,
+                pieces=["".join(text) for text in texts],
+                has_tool_calls=bool(self._tool_calls),
+            )
         )
 
     def _meet(self, chunk: Chunk) -> None:
@@ -407,9 +444,12 @@ class Meter:
         self._model = report.model or self._model
         self._service_tier = report.service_tier or self._service_tier
         frame = report.annotation
+        if report.written:
+            self._said = True
+            self._written += [report.written] if self._counter is not None else []
         if report.anomaly is not None:
             self._anomaly(report.anomaly)
-            self._wire_usage = _writable(report.wire_usage)
+            self._wire_usage = _writable(report.wire_usage) or self._wire_usage
         if report.counts and not any(report.counts.values()):
             # Many servers send zeros until they know, or again once they do: WIRE §5.
             self._zeros = dict(report.counts)
@@ -419,6 +459,11 @@ class Meter:
         elif report.counts:
             self._zeros = None
             self._counts.update(report.counts)
+            zeros = [name for name in _WHOLES if self._counts.get(name) == 0]
+            self._untrue = zeros if self._said else []
+            if "output_tokens" in report.counts:
+                others = [*self._tool_calls.values(), self._written]
+                self._counted = (list(map(len, self._texts)), sum(map(len, others)))
             self._wire_usage = _writable(report.wire_usage) if report.anomaly else report.wire_usage
             self._wire_frame, frame = frame or {}, self._wire_frame
         if frame:
@@ -436,8 +481,9 @@ class Meter:
     def _noted(self, usage: Usage) -> Usage:
         """The same usage, with what was reported oddly."""
         odd = self._anomalies
-        if self._zeros is not None and self._said:
-            odd += (_ZEROS,)
+        if self._said:
+            odd += (_ZEROS,) if self._zeros is not None else ()
+            odd += tuple(f"{name} is 0, and something was sent" for name in self._untrue)
         if not odd:
             return usage
         mask = self._mask
