@@ -29,7 +29,7 @@ def pytest_configure(config: pytest.Config) -> None:
     To read all those that the world trusts takes most of the time that a client needs to be made.
     """
     if config.getoption("--record-mode") == "none":
-        os.environ.setdefault("SSL_CERT_FILE", str(Path(__file__).parent / "_support/nobody.pem"))
+        os.environ["SSL_CERT_FILE"] = str(Path(__file__).parent / "_support" / "nobody.pem")
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -68,3 +68,26 @@ def test_who_says_everything_looks_for_nothing(
     monkeypatch.setenv("USAGESTREAM_TELEMETRY", "none")
     Client(OpenAIProfile(api_key="k"), pricer=None, ledger=None).close()
     assert looks == []
+
+
+def test_each_look_sees_what_is_there(tmp_path: Path) -> None:
+    """A file that comes, changes, goes, or is nearer than another, from the same folder."""
+    inner = tmp_path / "a" / "b"
+    inner.mkdir(parents=True)
+
+    def ledger() -> object:
+        file = find_file({}, inner)
+        return file and file.ledger
+
+    seen = [ledger()]
+    far, near = tmp_path / "usagestream.toml", inner / "pyproject.toml"
+    for file, text in (
+        (far, 'ledger = "far"\n'),
+        (near, '[tool.usagestream]\nledger = "near"\n'),
+        (near, '[tool.usagestream]\nledger = "other"\n'),
+    ):
+        file.write_text(text)
+        seen.append(ledger())
+    near.unlink()
+    seen.append(ledger())
+    assert seen == [None, "far", "near", "other", "far"]

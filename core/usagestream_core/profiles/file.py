@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
@@ -80,7 +80,7 @@ def _found(environ: Mapping[str, str], start: Path | None) -> ProfileFile | None
         if not path.is_file():
             raise ConfigError(f"USAGESTREAM_CONFIG names {named!r}, and there is no such file.")
         return _read(path, "named")
-    for path in _candidates(start or Path.cwd()):
+    for path in _candidates(start.resolve() if start else Path.cwd()):
         if path.is_file():
             found = _read(path, "found")
             if found is not None:
@@ -150,11 +150,12 @@ def _keys(text: str) -> tuple[str, ...]:
     return tuple(key.strip("\"'") for key in _KEYS.findall(text))
 
 
-def _candidates(start: Path) -> Iterator[Path]:
-    folder = start.resolve()
-    for each in (folder, *folder.parents):
-        yield each / "usagestream.toml"
-        yield each / "pyproject.toml"
+# A program asks many times, mostly from one folder: the names are kept, and whether there are
+# such files is looked at each time.
+@lru_cache(maxsize=16)
+def _candidates(folder: Path) -> tuple[Path, ...]:
+    names = ("usagestream.toml", "pyproject.toml")
+    return tuple(each / name for each in (folder, *folder.parents) for name in names)
 
 
 def _own_file() -> Path:
