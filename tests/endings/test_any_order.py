@@ -195,22 +195,69 @@ class Orders(RuleBasedStateMachine):
     """What both machines share. Every stream has its number as a tag."""
 
     opened = Bundle("opened")
-    kinds: ClassVar[tuple[str, ...]] = ("client", "track", "meter")
     streams: ClassVar[int] = 0
     """How many were asked for, by all machines."""
+    exit: ClassVar[str]
+    """What leaving a block calls."""
+    interrupt: ClassVar[BaseException]
+    """What ends a block from outside."""
 
     def __init__(self) -> None:
         super().__init__()
+        self.adapter = Adapter()
         self.records: list[UsageRecord] = []
         self.asked: set[str] = set()
         self.number = 0
         self.living: list[Opened] = []
 
-    def tags(self) -> dict[str, str]:
-        """Of the next stream."""
+    @rule(
+        target=opened,
+        kind=st.sampled_from(["client", "track", "meter"]),
+        plan=st.sampled_from(sorted(PLANS)),
+        on_leave=st.sampled_from(["close", "drain"]),
+    )
+    def open(self, kind: str, plan: str, on_leave: str) -> Opened:
+        """Ask for a stream."""
         self.number += 1
         Orders.streams += 1
-        return {"n": str(self.number)}
+        tags = {"n": str(self.number)}
+        self.adapter.source = Source(PLANS[plan])
+        stream = self.ask(kind, tags, on_leave)
+        self.asked.add(tags["n"])
+        one = Opened(stream, self.adapter.source, tags, kind == "client")
+        self.living.append(one)
+        return one
+
+    def ask(self, kind: str, tags: dict[str, str], on_leave: str) -> Any:
+        """Ask for one of this kind, made of the adapter's source."""
+        raise NotImplementedError
+
+    def run(self, one: Opened, work: Callable[[], Any]) -> None:
+        """Do something with a stream; `note` what comes out."""
+        raise NotImplementedError
+
+    @rule(one=opened)
+    def close(self, one: Opened) -> None:
+        """Close it, whoever waits for it."""
+        if one.readers and not one.ours:
+            return  # the SDK's own stream, or a generator: not to be closed under its reader
+        self.run(one, one.stream.close)
+
+    @rule(one=opened, by=st.sampled_from(["nothing", "error", "interrupt"]))
+    def leave(self, one: Opened, by: str) -> None:
+        """Leave its block, with or without an exception."""
+        if not one.readers:
+            error = {"nothing": None, "error": ValueError(), "interrupt": self.interrupt}[by]
+            kind = None if error is None else type(error)
+            self.run(one, lambda: getattr(one.stream, self.exit)(kind, error, None))
+
+    @rule(one=consumes(opened))
+    def drop(self, one: Opened) -> None:
+        """Forget it. Whoever waits for it holds it yet."""
+        self.living.remove(one)
+        one.source.let_go()
+        self.settle_down(one)
+        one.stream = None
 
     def recorded(self, one: Opened) -> list[Outcome]:
         """What it came to until now."""
@@ -235,12 +282,12 @@ class Orders(RuleBasedStateMachine):
         """Wait for those who read."""
         raise NotImplementedError
 
-    @rule(what=st.sampled_from(["exit", "fork", "collect", "close_client"]))
+    @rule(what=st.sampled_from(["end_program", "fork", "collect", "close_client"]))
     def happens(self, what: str) -> None:
         """What comes from elsewhere."""
         getattr(self, what)()
 
-    def exit(self) -> None:
+    def end_program(self) -> None:
         """As at the end of the program, for all that is open."""
         streams.leave_all()
         assert open_stream_count() == 0
@@ -282,10 +329,11 @@ class SyncOrders(Orders):
     """Streams that are read by threads."""
 
     opened = Orders.opened
+    exit = "__exit__"
+    interrupt = KeyboardInterrupt()
 
     def __init__(self) -> None:
         super().__init__()
-        self.adapter = Adapter()
         self.client = Client(self.adapter, on_record=self.records.append, pricer=None)
 
         def reply(_request: Any) -> Any:
@@ -295,29 +343,14 @@ class SyncOrders(Orders):
         bare = openai.OpenAI(**SOMEWHERE, http_client=client_of(reply))
         self.tracked: Any = track(bare, on_record=self.records.append, pricer=None)
 
-    @rule(
-        target=opened,
-        kind=st.sampled_from(Orders.kinds),
-        plan=st.sampled_from(sorted(PLANS)),
-        drains=st.booleans(),
-    )
-    def open(self, kind: str, plan: str, drains: bool) -> Any:
-        """Ask for a stream."""
-        source, tags = Source(PLANS[plan]), self.tags()
-        self.adapter.source = source
+    def ask(self, kind: str, tags: dict[str, str], on_leave: Any) -> Any:
         if kind == "client":
-            on_leave: Any = "drain" if drains else "close"
-            stream: Any = self.client.stream(**ASK, tags=tags, on_leave=on_leave, drain_timeout=1)
-            stream.__enter__()
-        elif kind == "track":
-            client = self.tracked.with_tags(**tags)
-            stream = client.chat.completions.create(**ASK, stream=True)
-        else:
-            stream = meter(source.items(), on_record=self.records.append, tags=tags, pricer=None)
-        self.asked.add(tags["n"])
-        one = Opened(stream, source, tags, kind == "client")
-        self.living.append(one)
-        return one
+            stream = self.client.stream(**ASK, tags=tags, on_leave=on_leave, drain_timeout=1)
+            return stream.__enter__()
+        if kind == "track":
+            return self.tracked.with_tags(**tags).chat.completions.create(**ASK, stream=True)
+        items = self.adapter.source.items()
+        return meter(items, on_record=self.records.append, tags=tags, pricer=None)
 
     def run(self, one: Opened, work: Callable[[], Any]) -> None:
         try:
@@ -359,28 +392,6 @@ class SyncOrders(Orders):
                 lambda: one.source.waiting or not reader.is_alive(), timeout=0.02
             )
 
-    @rule(one=opened)
-    def close(self, one: Opened) -> None:
-        """Close it, whoever waits for it."""
-        if one.readers and not one.ours:
-            return  # the SDK's own stream, or a generator: not to be closed under its reader
-        self.run(one, one.stream.close)
-
-    @rule(one=opened, error=st.sampled_from([None, ValueError(), KeyboardInterrupt()]))
-    def leave(self, one: Opened, error: BaseException | None) -> None:
-        """Leave its block, with or without an exception."""
-        if not one.readers:
-            kind = None if error is None else type(error)
-            self.run(one, lambda: one.stream.__exit__(kind, error, None))
-
-    @rule(one=consumes(opened))
-    def drop(self, one: Opened) -> None:
-        """Forget it. Whoever waits for it holds it yet."""
-        self.living.remove(one)
-        one.source.let_go()
-        self.settle_down(one)
-        one.stream = None
-
     def close_client(self) -> None:
         """Close the client under its streams; later ones have another."""
         self.client.close()
@@ -402,10 +413,11 @@ class AsyncOrders(Orders):
     """Streams that are read by tasks."""
 
     opened = Orders.opened
+    exit = "__aexit__"
+    interrupt = asyncio.CancelledError()
 
     def __init__(self) -> None:
         super().__init__()
-        self.adapter: Any = Adapter()
         self.runner = asyncio.Runner()
         self.client = self.new_client()
 
@@ -425,32 +437,18 @@ class AsyncOrders(Orders):
 
         return AsyncClient(self.adapter, on_record=sink, pricer=None)
 
-    @rule(
-        target=opened,
-        kind=st.sampled_from(Orders.kinds),
-        plan=st.sampled_from(sorted(PLANS)),
-        drains=st.booleans(),
-    )
-    def open(self, kind: str, plan: str, drains: bool) -> Any:
-        """Ask for a stream."""
-        source, tags = Source(PLANS[plan]), self.tags()
-        self.adapter.source = source
-
-        async def opening() -> Any:
+    def ask(self, kind: str, tags: dict[str, str], on_leave: Any) -> Any:
+        async def asking() -> Any:
             if kind == "client":
-                on_leave: Any = "drain" if drains else "close"
                 stream = self.client.stream(**ASK, tags=tags, on_leave=on_leave, drain_timeout=1)
                 return await stream.__aenter__()
             if kind == "track":
                 client = self.tracked.with_tags(**tags)
                 return await client.chat.completions.create(**ASK, stream=True)
-            return meter(source.aitems(), on_record=self.records.append, tags=tags, pricer=None)
+            items = self.adapter.source.aitems()
+            return meter(items, on_record=self.records.append, tags=tags, pricer=None)
 
-        stream = self.runner.run(opening())
-        self.asked.add(tags["n"])
-        one = Opened(stream, source, tags, kind == "client")
-        self.living.append(one)
-        return one
+        return self.runner.run(asking())
 
     def run(self, one: Opened, work: Callable[[], Any]) -> None:
         async def working() -> None:
@@ -495,28 +493,6 @@ class AsyncOrders(Orders):
         one.source.let_go()
         self.settle_down(one)
 
-    @rule(one=opened)
-    def close(self, one: Opened) -> None:
-        """Close it, whoever waits for it."""
-        if one.readers and not one.ours:
-            return
-        self.run(one, one.stream.close)
-
-    @rule(one=opened, error=st.sampled_from([None, ValueError(), asyncio.CancelledError()]))
-    def leave(self, one: Opened, error: BaseException | None) -> None:
-        """Leave its block, with or without an exception."""
-        if not one.readers:
-            kind = None if error is None else type(error)
-            self.run(one, lambda: one.stream.__aexit__(kind, error, None))
-
-    @rule(one=consumes(opened))
-    def drop(self, one: Opened) -> None:
-        """Forget it."""
-        self.living.remove(one)
-        one.source.let_go()
-        self.settle_down(one)
-        one.stream = None
-
     def close_client(self) -> None:
         """Close the client under its streams; later ones have another."""
         for one in self.living:
@@ -539,7 +515,7 @@ class AsyncOrders(Orders):
 
 
 MACHINES = pytest.mark.parametrize("machine", [SyncOrders, AsyncOrders])
-QUIET = [
+pytestmark = [
     pytest.mark.filterwarnings("ignore:.* was dropped before its end:ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
@@ -567,8 +543,6 @@ def played(machine: Any, examples: int, steps: int) -> int:
 
 
 @MACHINES
-@pytest.mark.filterwarnings("ignore:.* was dropped before its end:ResourceWarning")
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_invariant_6_one_record_in_any_order(
     machine: Any, record_property: Callable[[str, object], None]
 ) -> None:
@@ -579,8 +553,6 @@ def test_invariant_6_one_record_in_any_order(
 @pytest.mark.exhaustive
 @pytest.mark.slow
 @MACHINES
-@pytest.mark.filterwarnings("ignore:.* was dropped before its end:ResourceWarning")
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_invariant_6_one_record_in_any_order_of_many(
     machine: Any, record_property: Callable[[str, object], None]
 ) -> None:

@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, func, select, update
@@ -17,7 +18,7 @@ from tests._support.fakes import raising
 from tests._support.records import begun, record_of
 from tests._support.streaming import fork
 
-from usagestream import UsageRecord
+from usagestream import Begun, UsageRecord
 from usagestream_adapters.ledger import _settle, _writer
 from usagestream_adapters.ledger._database import Database
 from usagestream_adapters.ledger._schema import processes, rolled_days
@@ -26,6 +27,13 @@ from usagestream_adapters.ledger._settle import Process
 from .conftest import Kept
 
 Opener = Callable[[], Kept]
+
+
+def began(ledger: Kept, **fields: Any) -> Begun:
+    """Have a stream begin, and be written."""
+    beginning = begun(**fields)
+    assert ledger.begin(beginning).wait(10)
+    return beginning
 
 
 @pytest.fixture
@@ -53,6 +61,19 @@ def later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
         return now(database, connection) + int(seconds * 1e6)
 
     monkeypatch.setattr(Database, "now", then)
+
+
+@pytest.fixture
+def settled_elsewhere(opener: Opener, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Has the ledger opened on another machine, a minute after ours was last heard of."""
+
+    def settle() -> None:
+        with monkeypatch.context() as asleep:
+            elsewhere(asleep)
+            later(asleep, 61)
+            opener()
+
+    return settle
 
 
 def test_a_stream_of_a_killed_process_is_settled_as_unknown(opener: Opener) -> None:
@@ -88,7 +109,7 @@ def test_a_stream_of_a_killed_process_is_settled_as_unknown(opener: Opener) -> N
 def test_living_streams_are_let_be(opener: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
     """However old the heartbeat: a machine's sleep ends no process of it."""
     ours = opener()
-    assert ours.begin(begun()).wait(10)
+    began(ours)
     later(monkeypatch, 3600)
     assert opener().settle() == []
     assert ours.row()["state"] == "open"
@@ -99,8 +120,7 @@ def test_one_of_another_machine_lives_while_its_heart_beats(
 ) -> None:
     """By the database's clock; it is gone a minute after its last beat."""
     ours = opener()
-    beginning = begun()
-    assert ours.begin(beginning).wait(10)
+    beginning = began(ours)
     elsewhere(monkeypatch)
     later(monkeypatch, 30)
     theirs = opener()
@@ -111,16 +131,12 @@ def test_one_of_another_machine_lives_while_its_heart_beats(
 
 
 def test_one_that_wakes_up_takes_its_streams_back(
-    opener: Opener, monkeypatch: pytest.MonkeyPatch
+    opener: Opener, settled_elsewhere: Callable[[], None]
 ) -> None:
     """With its next heartbeat; the streams end as they would have."""
     ours = opener()
-    beginning = begun()
-    assert ours.begin(beginning).wait(10)
-    with monkeypatch.context() as asleep:
-        elsewhere(asleep)
-        later(asleep, 61)
-        opener()
+    beginning = began(ours)
+    settled_elsewhere()
     assert ours.row()["state"] == "lost"
     ours._writer._beat()
     row = ours.row()
@@ -136,16 +152,12 @@ def test_one_that_wakes_up_takes_its_streams_back(
 
 
 def test_an_end_stands_against_what_was_guessed(
-    opener: Opener, monkeypatch: pytest.MonkeyPatch
+    opener: Opener, settled_elsewhere: Callable[[], None]
 ) -> None:
     """Also where no heartbeat came between."""
     ours = opener()
-    beginning = begun()
-    assert ours.begin(beginning).wait(10)
-    with monkeypatch.context() as asleep:
-        elsewhere(asleep)
-        later(asleep, 61)
-        opener()
+    beginning = began(ours)
+    settled_elsewhere()
     ours.end(record_of(beginning))
     row = ours.row()
     assert (row["state"], row["outcome"], row["input_tokens"]) == ("ended", "completed", 3)
@@ -153,17 +165,13 @@ def test_an_end_stands_against_what_was_guessed(
 
 
 def test_one_that_was_lost_twice_is_read_again(
-    opener: Opener, monkeypatch: pytest.MonkeyPatch
+    opener: Opener, settled_elsewhere: Callable[[], None]
 ) -> None:
     """Its row holds what its beginning said, either time."""
     ours = opener()
-    beginning = begun()
-    assert ours.begin(beginning).wait(10)
+    began(ours)
     for _ in range(2):
-        with monkeypatch.context() as asleep:
-            elsewhere(asleep)
-            later(asleep, 61)
-            opener()
+        settled_elsewhere()
         assert ours.row()["state"] == "lost"
         ours._writer._beat()
     assert ours.row()["state"] == "open"
@@ -172,8 +180,7 @@ def test_one_that_was_lost_twice_is_read_again(
 def test_a_number_that_was_given_anew_is_another_process(opener: Opener) -> None:
     """What began at another time is not the one that we know."""
     ours = opener()
-    beginning = begun()
-    assert ours.begin(beginning).wait(10)
+    began(ours)
     with ours._database.writing() as connection:
         connection.execute(update(processes).values(pid_began="1"))
     opener()
@@ -190,7 +197,7 @@ def test_where_no_process_can_be_looked_at_the_heartbeat_decides(
 
     monkeypatch.setattr(_settle, "_began", unknown)
     ours = opener()
-    assert ours.begin(begun()).wait(10)
+    began(ours)
     assert opener().settle() == []
     later(monkeypatch, 61)
     assert len(opener().rows()) == 1
@@ -202,7 +209,7 @@ def test_a_running_process_looks_for_the_dead_now_and_then(
 ) -> None:
     """Not only when it opens the ledger."""
     ours, theirs = opener(), opener()
-    assert ours.begin(begun()).wait(10)
+    began(ours)
     with ours._database.writing() as connection:
         connection.execute(update(processes).values(pid_began="1"))
     theirs._writer._beat()
@@ -215,7 +222,7 @@ def test_a_running_process_looks_for_the_dead_now_and_then(
 def test_a_heartbeat_is_written(opener: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
     """In the database's time."""
     ours = opener()
-    assert ours.begin(begun()).wait(10)
+    began(ours)
 
     def beats() -> list[int]:
         with ours._database.reading() as connection:
@@ -232,7 +239,7 @@ def test_a_heartbeat_that_fails_is_no_failure(
 ) -> None:
     """The database is away then, until it is tried again."""
     ours = opener()
-    assert ours.begin(begun()).wait(10)
+    began(ours)
     monkeypatch.setattr(Process, "beat", raising(OSError("gone")))
     ours._writer._beat()
     assert ours.away == "gone"
@@ -249,7 +256,7 @@ def test_leaving_while_the_database_is_away(
 ) -> None:
     """The row of the process stays, to be found dead."""
     ours = opener()
-    assert ours.begin(begun()).wait(10)
+    began(ours)
     monkeypatch.setattr(Process, "leave", raising(OSError("gone")))
     ours.close()
     assert ours.away == "gone"
@@ -279,16 +286,12 @@ def test_a_forked_child_is_a_process_of_its_own(opener: Opener) -> None:
 
 
 def test_taking_old_streams_back_marks_their_day(
-    opener: Opener, monkeypatch: pytest.MonkeyPatch
+    opener: Opener, settled_elsewhere: Callable[[], None]
 ) -> None:
     """Daily sums have them as lost, which they are not any more."""
     ours = opener()
-    beginning = begun(started_at=datetime.now(UTC) - timedelta(days=3))
-    assert ours.begin(beginning).wait(10)
-    with monkeypatch.context() as asleep:
-        elsewhere(asleep)
-        later(asleep, 61)
-        opener()
+    began(ours, started_at=datetime.now(UTC) - timedelta(days=3))
+    settled_elsewhere()
     with ours._database.writing() as connection:
         connection.execute(update(rolled_days).values(dirty=False))
     ours._writer._beat()
