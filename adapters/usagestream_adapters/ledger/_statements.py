@@ -68,9 +68,16 @@ def _in_order(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return sorted(rows, key=lambda row: str(row["id"]))
 
 
+def _same_stream(dialect: str) -> dict[str, Any]:
+    """By its id; where PostgreSQL's table was partitioned by hand, by its id and its beginning."""
+    if dialect == "postgresql":
+        return {"constraint": "usagestream_streams_pkey"}
+    return {"index_elements": ["id"]}
+
+
 @functools.cache
 def _begun(dialect: str) -> Insert:
-    return insert(dialect, streams).on_conflict_do_nothing(index_elements=["id"])
+    return insert(dialect, streams).on_conflict_do_nothing(**_same_stream(dialect))
 
 
 @functools.cache
@@ -78,7 +85,7 @@ def _ended(dialect: str, *, again: bool) -> Insert:
     statement = insert(dialect, streams)
     names = [column.name for column in streams.c if column.name not in ("id", "process")]
     return statement.on_conflict_do_update(
-        index_elements=["id"],
+        **_same_stream(dialect),
         set_={name: statement.excluded[name] for name in names},
         where=None if again else streams.c.state != ENDED,
     )
