@@ -241,7 +241,7 @@ def test_while_the_database_is_away_all_waits_in_the_spool(
     assert json.loads(rows[first.id]["record"])["recovered"] is True
     assert not ledger.away
     assert (ledger._spool.size, ledger.lost) == (0, 0)
-    assert "no such server. What it is given waits in" in caplog.text
+    assert f"waits in {ledger._spool.path}. Why: no such server" in caplog.text
     assert "is back" in caplog.text
 
 
