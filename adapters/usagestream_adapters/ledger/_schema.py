@@ -143,7 +143,7 @@ rollups: Final = sa.Table(
 rolled_days: Final = sa.Table(
     "usagestream_rolled_days",
     metadata,
-    sa.Column("day", _BIG, primary_key=True),
+    sa.Column("day", _BIG, primary_key=True, autoincrement=False),
     sa.Column("dirty", sa.Boolean(), nullable=False),  # rows came since it was rolled up
     sa.Column("rolled_at", _BIG),  # NULL where it was not
     sa.Column("pruned", sa.Boolean(), nullable=False, server_default=sa.false()),

@@ -109,7 +109,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "usagestream_rolled_days",
-        sa.Column("day", _BIG, primary_key=True),
+        sa.Column("day", _BIG, primary_key=True, autoincrement=False),
         sa.Column("dirty", sa.Boolean(), nullable=False),
         *_bigs("rolled_at"),
         sa.Column("pruned", sa.Boolean(), nullable=False, server_default=sa.false()),
