@@ -83,7 +83,7 @@ class Spool:
             self._lines.hand_in(take, at_once=at_once)
         finally:
             if junk:
-                logger.warning("%s has %d lines that are no record", self.path, junk)
+                logger.warning("%s has %s no record", self.path, _lines_that_are(junk))
         return count
 
 
@@ -97,8 +97,12 @@ def records_in(lines: Iterable[bytes], path: object) -> Iterator[UsageRecord]:
         elif line.strip():
             junk.append(number)
     if junk:
-        many = "1 line that is" if len(junk) == 1 else f"{len(junk)} lines that are"
+        many = _lines_that_are(len(junk))
         logger.warning("%s has %s no record; the first is line %d", path, many, junk[0])
+
+
+def _lines_that_are(count: int) -> str:
+    return "1 line that is" if count == 1 else f"{count} lines that are"
 
 
 def _parsed(line: bytes) -> UsageRecord | None:
