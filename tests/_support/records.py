@@ -9,7 +9,7 @@ from typing import Any
 
 from usagestream import Begun, Cost, Price, Rates, Usage, UsageRecord, UsageSource
 
-__all__ = ["begun", "price_of", "record_of"]
+__all__ = ["begun", "price_of", "record_by", "record_of"]
 
 
 def begun(**fields: Any) -> Begun:
@@ -30,6 +30,13 @@ def record_of(beginning: Begun | None = None, **fields: Any) -> UsageRecord:
         "usage": Usage(**counts, source=UsageSource.REPORTED),
     }
     return UsageRecord(**{**beginning.model_dump(), **made, **fields})
+
+
+def record_by(model: str = "gpt-4o", **fields: Any) -> UsageRecord:
+    """A record that says little more than its model, of a moment ago."""
+    now = datetime.now(UTC)
+    made: dict[str, Any] = {"outcome": "completed", "started_at": now, "ended_at": now, **fields}
+    return UsageRecord(provider="fake", model=model, usage=Usage(), **made)
 
 
 def price_of(total: str, **fields: Any) -> Cost:

@@ -12,7 +12,6 @@ import time
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar, copy_context
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from types import coroutine
@@ -21,8 +20,9 @@ from typing import Any
 import pytest
 import trio
 from tests._support.fakes import FakeAdapter
+from tests._support.records import record_by
 
-from usagestream import AsyncClient, Client, JsonLinesSink, Outcome, Usage, UsageRecord, UsageTotal
+from usagestream import AsyncClient, Client, JsonLinesSink, Outcome, UsageRecord, UsageTotal
 from usagestream_core.locks import file_lock
 from usagestream_core.records import outbox as outbox_module
 from usagestream_core.records import shutdown
@@ -31,19 +31,6 @@ from usagestream_core.records.shutdown import outboxes
 from usagestream_core.records.spool import Spool
 
 ASK: dict[str, Any] = {"model": "gpt-4o", "messages": []}
-
-
-def record(model: str = "gpt-4o") -> UsageRecord:
-    """Some record."""
-    now = datetime.now(UTC)
-    return UsageRecord(
-        provider="fake",
-        model=model,
-        outcome=Outcome.COMPLETED,
-        started_at=now,
-        ended_at=now,
-        usage=Usage(),
-    )
 
 
 def put(outbox: Outbox, found: UsageRecord) -> None:
@@ -93,7 +80,7 @@ def test_records_keep_their_order_over_threads() -> None:
     seen: list[str] = []
     outbox = Outbox(lambda found: seen.append(found.model))
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(partial(put, outbox), [record(str(n)) for n in range(200)]))
+        list(pool.map(partial(put, outbox), [record_by(str(n)) for n in range(200)]))
     outbox.wait()
     assert sorted(seen, key=int) == [str(n) for n in range(200)]
 
@@ -217,7 +204,7 @@ def test_a_cancelled_async_sink_is_called_again() -> None:
 
     async def main() -> int:
         outbox = Outbox(slow_at_first)
-        put(outbox, record("a"))
+        put(outbox, record_by("a"))
         await asyncio.sleep(0.01)
         for task in asyncio.all_tasks() - {asyncio.current_task()}:
             task.cancel()
@@ -232,10 +219,10 @@ def test_records_of_an_async_sink_without_a_loop_wait_for_one() -> None:
     """Dropped outside any loop, a record is handed over by the next flush, or at exit."""
     sink = AsyncSink()
     outbox = Outbox(sink)
-    put(outbox, record("a"))
+    put(outbox, record_by("a"))
     outbox.wait()  # nothing can be awaited here
     asyncio.run(outbox.flush())
-    put(outbox, record("b"))
+    put(outbox, record_by("b"))
     assert id(outbox) in outboxes
     outbox.leave_at_exit()
     assert id(outbox) not in outboxes
@@ -249,8 +236,8 @@ def test_what_a_loop_left_undone_is_done_at_exit() -> None:
     outbox = Outbox(sink)
 
     async def main() -> None:
-        put(outbox, record("a"))
-        put(outbox, record("b"))
+        put(outbox, record_by("a"))
+        put(outbox, record_by("b"))
         await asyncio.sleep(0)  # the first is under way
 
     asyncio.run(main())
@@ -266,7 +253,7 @@ def test_a_loop_that_is_stopped_in_the_middle_leaves_its_records_to_the_next() -
     loop = asyncio.new_event_loop()
 
     async def begin() -> None:
-        put(outbox, record("a"))
+        put(outbox, record_by("a"))
         await asyncio.sleep(0)
 
     loop.run_until_complete(begin())
@@ -285,7 +272,7 @@ def test_closing_waits_for_another_loop() -> None:
     begun = threading.Event()
 
     async def other() -> None:
-        put(outbox, record("a"))
+        put(outbox, record_by("a"))
         await asyncio.sleep(0)
         begun.set()
         await asyncio.sleep(0.05)
@@ -308,7 +295,7 @@ def test_an_async_sink_is_flushed_on_trio() -> None:
 
     async def main() -> None:
         outbox = Outbox(sink)
-        put(outbox, record("a"))
+        put(outbox, record_by("a"))
         await outbox.flush()
 
     trio.run(main)
@@ -445,7 +432,7 @@ def test_what_a_sink_throws_into_a_waiting_sink_reaches_it() -> None:
 
     async def main() -> None:
         outbox = Outbox(impatient)
-        put(outbox, record("a"))
+        put(outbox, record_by("a"))
         await outbox.flush()
 
     asyncio.run(main())
@@ -455,7 +442,7 @@ def test_what_a_sink_throws_into_a_waiting_sink_reaches_it() -> None:
 def test_a_forked_child_leaves_what_was_in_line_to_its_parent() -> None:
     """It has a copy of the line, and of whose turn it is."""
     outbox = Outbox(AsyncSink())
-    put(outbox, record("a"))
+    put(outbox, record_by("a"))
     child = os.fork()
     if not child:
         os._exit(len(outboxes) + len(outbox._line))  # pyright: ignore[reportPrivateUsage]
@@ -467,7 +454,7 @@ def test_a_forked_child_leaves_what_was_in_line_to_its_parent() -> None:
 def test_a_fork_leaves_the_child_nothing_to_hand_over() -> None:
     """What is done in the child, done here."""
     outbox = Outbox(AsyncSink())
-    put(outbox, record("a"))
+    put(outbox, record_by("a"))
     shutdown._forget()  # pyright: ignore[reportPrivateUsage]
     assert not outboxes
     outbox.leave_at_exit()
@@ -485,13 +472,13 @@ def test_what_is_put_in_as_the_line_is_found_empty_stays_registered(
 
         def pop(self, key: int, default: Any = None) -> Any:
             if not outbox._parcels:  # pyright: ignore[reportPrivateUsage]
-                late = outbox.parcel(record("late"), copy_context())
+                late = outbox.parcel(record_by("late"), copy_context())
                 outbox._parcels.append(late)  # pyright: ignore[reportPrivateUsage]
             return super().pop(key, default)
 
     registered = Late()
     monkeypatch.setattr(outbox_module, "outboxes", registered)
-    put(outbox, record("a"))
+    put(outbox, record_by("a"))
     assert id(outbox) in registered
 
 
@@ -504,12 +491,12 @@ def test_a_total_can_be_added_to_by_the_collector_while_it_is_added_to(
 
     def collected(found: UsageRecord) -> None:
         if found.model == "a":
-            total.add(record("b"))
+            total.add(record_by("b"))
             assert total.count == 0
         add(found)
 
     monkeypatch.setattr(total, "_add_all_over", collected)
-    total.add(record("a"))
+    total.add(record_by("a"))
     assert list(total.by_model) == ["a", "b"]
 
 
@@ -540,7 +527,7 @@ def test_the_piece_a_kill_left_is_skipped(
 ) -> None:
     """The next record begins a line of its own, and reading gives whole records only."""
     path = tmp_path / "records.jsonl"
-    first, second = record("first"), record("second")
+    first, second = record_by("first"), record_by("second")
     path.write_bytes(first.model_dump_json().encode() + b"\n" + b'{"id":"' + b"x" * size)
     blank = tmp_path / "blank.jsonl"
     blank.write_bytes(b"\n  \n")
@@ -559,7 +546,7 @@ def test_a_foreign_file_is_not_cut(tmp_path: Path, foreign: bytes) -> None:
     """What was there stays, whatever it is."""
     path = tmp_path / "notes.txt"
     path.write_bytes(foreign)
-    JsonLinesSink(path)(record("mine"))
+    JsonLinesSink(path)(record_by("mine"))
     assert path.read_bytes().startswith(foreign + b"\n")
     assert [found.model for found in JsonLinesSink.read(path)] == ["mine"]
 
@@ -569,7 +556,7 @@ def test_the_file_is_rotated(tmp_path: Path, how: str) -> None:
     """The next record goes to the file that has the name, and none is lost."""
     path, old = tmp_path / "records.jsonl", tmp_path / "records.1"
     sink = JsonLinesSink(path)
-    sink(record("first"))
+    sink(record_by("first"))
     if how == "deleted":
         path.unlink()
     else:
@@ -577,7 +564,7 @@ def test_the_file_is_rotated(tmp_path: Path, how: str) -> None:
         assert [found.model for found in JsonLinesSink.read(old)] == ["first"]
     if how == "replaced":
         path.touch()
-    sink(record("second"))
+    sink(record_by("second"))
     assert [found.model for found in JsonLinesSink.read(path)] == ["second"]
 
 
@@ -587,12 +574,12 @@ def test_a_foreign_lock_is_not_waited_for_without_end(
     """Records wait beside the file, and go in before the next one, in order."""
     path = tmp_path / "records.jsonl"
     sink = JsonLinesSink(path, lock_timeout=0.05)
-    sink(record("first"))
+    sink(record_by("first"))
     with path.open("rb") as holder, file_lock(holder.fileno(), path, 0):
         with Client(FakeAdapter(), on_record=sink) as client:
             client.stream(model="second", messages=[]).drain()
         assert client.sink_failures == 0
-        sink(record("third"))
+        sink(record_by("third"))
         sink.close()
         assert (sink.spooled, sink.waiting) == (2, 2)
         assert len(path.read_text().splitlines()) == 1
@@ -600,7 +587,7 @@ def test_a_foreign_lock_is_not_waited_for_without_end(
         assert named == ["first", "second", "third"]
     assert caplog.text.count("was locked by somebody else for 0.05 seconds") == 1
     assert "records wait beside it" in caplog.text
-    JsonLinesSink(path, fsync=True)(record("fourth"))
+    JsonLinesSink(path, fsync=True)(record_by("fourth"))
     assert (sink.spooled, sink.waiting) == (2, 0)
     assert [found.model for found in JsonLinesSink.read(path)] == [*named, "fourth"]
     assert len(path.read_text().splitlines()) == 4
@@ -611,10 +598,10 @@ def test_a_lock_that_is_held_is_waited_for_once(tmp_path: Path) -> None:
     path = tmp_path / "records.jsonl"
     sink = JsonLinesSink(path, lock_timeout=0.2)
     with path.open("rb") as holder, file_lock(holder.fileno(), path, 0):
-        sink(record("a"))
+        sink(record_by("a"))
         began = time.monotonic()
         for _ in range(5):
-            sink(record("b"))
+            sink(record_by("b"))
         assert time.monotonic() - began < 0.2
     sink.close()
     assert sink.waiting == 0
@@ -636,13 +623,13 @@ def test_a_spool_that_was_half_handed_in(tmp_path: Path, junk: bytes) -> None:
     """What is in the file already does not come again, whatever a kill left behind it."""
     path = tmp_path / "records.jsonl"
     sink = JsonLinesSink(path)
-    waiting = [record(name) for name in "abc"]
+    waiting = [record_by(name) for name in "abc"]
     for found in waiting[:2]:
         sink(found)
     with path.open("ab") as file:
         file.write(junk)
     Spool(tmp_path / "records.jsonl.spool").append(*waiting)
-    sink(record("d"))
+    sink(record_by("d"))
     expected = "abcd" if len(junk) < 100 else "ababcd"  # too far from the end to be looked for
     assert [found.model for found in JsonLinesSink.read(path)] == list(expected)
 
@@ -651,7 +638,7 @@ def test_a_file_with_nothing_but_a_piece(tmp_path: Path) -> None:
     """Killed at the very first record."""
     path = tmp_path / "records.jsonl"
     path.write_bytes(b'{"id"')
-    JsonLinesSink(path)(record("only"))
+    JsonLinesSink(path)(record_by("only"))
     assert [found.model for found in JsonLinesSink.read(path)] == ["only"]
 
 
@@ -659,7 +646,7 @@ def test_a_full_disk_leaves_no_piece(tmp_path: Path, monkeypatch: pytest.MonkeyP
     """A short write is taken back, and the record counts as lost."""
     path = tmp_path / "records.jsonl"
     sink = JsonLinesSink(path)
-    sink(record("first"))
+    sink(record_by("first"))
     write = os.write
 
     def cut_short(descriptor: int, data: bytes) -> int:
@@ -667,7 +654,7 @@ def test_a_full_disk_leaves_no_piece(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(os, "write", cut_short)
     with pytest.raises(OSError, match="no room"):
-        sink(record("second"))
+        sink(record_by("second"))
     monkeypatch.setattr(os, "write", write)
     assert [found.model for found in JsonLinesSink.read(path)] == ["first"]
 
@@ -706,7 +693,7 @@ def test_a_forked_child_writes_too(tmp_path: Path) -> None:
     path = tmp_path / "records.jsonl"
     sink = JsonLinesSink(path)
     vars(sink)["_process"] = -1  # as a child finds it
-    sink(record("child"))
+    sink(record_by("child"))
     assert [found.model for found in JsonLinesSink.read(path)] == ["child"]
 
 
@@ -722,5 +709,5 @@ def test_a_kill_loses_no_record_that_was_written(tmp_path: Path) -> None:
     written = [found.model for found in JsonLinesSink.read(path)]
     assert written == [str(number) for number in range(len(written))]
     assert len(written) >= said - 1  # the last thing said may have been cut off
-    JsonLinesSink(path)(record("next"))
+    JsonLinesSink(path)(record_by("next"))
     assert [found.model for found in JsonLinesSink.read(path)] == [*written, "next"]

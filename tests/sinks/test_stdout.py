@@ -9,29 +9,20 @@ import sys
 import threading
 from collections.abc import Generator
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import IO, Any
 
 import pytest
 from tests._support.fakes import FakeAdapter
+from tests._support.records import record_by
 
-from usagestream import Client, JsonLinesSink, Outcome, StdoutSink, Usage, UsageRecord
+from usagestream import Client, JsonLinesSink, Outcome, StdoutSink, UsageRecord
 
 ASK: dict[str, Any] = {"model": "gpt-4o", "messages": []}
 
 
 def record(model: str = "gpt-4o", fill: int = 0) -> UsageRecord:
     """Some record, of some length."""
-    now = datetime.now(UTC)
-    return UsageRecord(
-        provider="fake",
-        model=model,
-        outcome=Outcome.COMPLETED,
-        started_at=now,
-        ended_at=now,
-        usage=Usage(),
-        tags={"fill": "x" * fill},
-    )
+    return record_by(model, tags={"fill": "x" * fill})
 
 
 @pytest.fixture

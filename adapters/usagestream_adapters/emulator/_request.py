@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from ..wire.json_types import as_list, as_object
+from ._models import snapshot, snapshot_behind
 
 Surface: TypeAlias = Literal["openai", "azure", "azure-v1"]
 
@@ -80,6 +81,12 @@ class Call:
         """What was asked for: the deployment in the path, else the body's `model`."""
         model = self.body.get("model")
         return self.deployment or (model if isinstance(model, str) else "")
+
+    def model_behind(self, deployments: Mapping[str, str]) -> str:
+        """The snapshot that answers: a known deployment's, or a likely one."""
+        if self.azure:
+            return snapshot_behind(deployments.get(self.name, self.name))
+        return snapshot(self.name)
 
     @property
     def messages(self) -> list[dict[str, Any]]:

@@ -15,7 +15,6 @@ from typing import Any
 
 from ..wire.json_types import as_list, as_object, dumps
 from ._default import default_answers
-from ._models import snapshot, snapshot_behind
 from ._request import Call, ReceivedRequest, Surface
 from ._usage import usage_of
 from .frames import encode
@@ -79,9 +78,8 @@ class ResponsesReply:
         cls, call: ResponsesCall, scenario: Scenario, deployments: Mapping[str, str]
     ) -> ResponsesReply:
         """Settle which model answers, as for chat completions."""
-        derive = snapshot_behind if call.azure else snapshot
-        base = deployments.get(call.name, call.name) if call.azure else call.name
-        return cls(call=call, scenario=scenario, model=scenario.model or derive(base))
+        model = scenario.model or call.model_behind(deployments)
+        return cls(call=call, scenario=scenario, model=model)
 
     @property
     def answer(self) -> Answer:

@@ -17,7 +17,7 @@ from typing import Any
 
 from ..wire.json_types import dumps
 from ._default import default_answers
-from ._models import fingerprint, is_older, snapshot, snapshot_behind
+from ._models import fingerprint, is_older
 from ._request import Call
 from ._usage import usage_of
 from .scenario import Answer, Scenario, ToolCall
@@ -75,9 +75,8 @@ class Reply:
     @classmethod
     def to(cls, call: Call, scenario: Scenario, deployments: Mapping[str, str]) -> Reply:
         """Settle which model answers: the scenario's, a known deployment's, or a likely one."""
-        derive = snapshot_behind if call.azure else snapshot
-        base = deployments.get(call.name, call.name) if call.azure else call.name
-        return cls(call=call, scenario=scenario, model=scenario.model or derive(base))
+        model = scenario.model or call.model_behind(deployments)
+        return cls(call=call, scenario=scenario, model=model)
 
     @property
     def answers(self) -> tuple[Answer, ...]:

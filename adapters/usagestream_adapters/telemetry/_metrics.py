@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from usagestream_core.usage import UsageSource
@@ -10,6 +11,8 @@ from . import _names
 from ._describe import FAILURES, by_modality, error_type, money
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from opentelemetry.metrics import Histogram
     from opentelemetry.metrics import Meter as OtelMeter
 
@@ -32,22 +35,18 @@ class Metrics:
     """
 
     def __init__(self, meter: OtelMeter, *, latest: bool) -> None:
-        def tokens(name: str, description: str) -> Histogram:
+        def histogram(
+            unit: str, buckets: Sequence[float], name: str, description: str
+        ) -> Histogram:
             return meter.create_histogram(
                 name,
-                unit="{token}",
+                unit=unit,
                 description=description,
-                explicit_bucket_boundaries_advisory=_names.TOKEN_BUCKETS,
+                explicit_bucket_boundaries_advisory=buckets,
             )
 
-        def seconds(name: str, description: str) -> Histogram:
-            return meter.create_histogram(
-                name,
-                unit="s",
-                description=description,
-                explicit_bucket_boundaries_advisory=_names.SECOND_BUCKETS,
-            )
-
+        tokens = partial(histogram, "{token}", _names.TOKEN_BUCKETS)
+        seconds = partial(histogram, "s", _names.SECOND_BUCKETS)
         self._duration = seconds(_names.DURATION, "How long a call took, to its last byte")
         self._first_chunk = seconds(_names.FIRST_CHUNK, "How long the first chunk took")
         self._usage: Histogram | None = None
