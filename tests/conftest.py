@@ -5,7 +5,9 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -20,16 +22,51 @@ if sys.dont_write_bytecode:
 
 # A machine that is busy with something else is no reason to fail.
 settings.register_profile("unhurried", deadline=None)
+settings.register_profile("quick", settings.get_profile("unhurried"), max_examples=25)
 settings.load_profile("unhurried")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let a client that is made trust one certificate, where nobody outside this machine is asked.
+    """Spare the quick loop examples, and each client that is made the reading of certificates.
 
-    To read all those that the world trusts takes most of the time that a client needs to be made.
+    Of those that the world trusts it would be many; where nobody outside this machine is asked,
+    there is one, of nobody.
     """
+    if "not slow" in str(config.getoption("-m")):
+        settings.load_profile("quick")
     if config.getoption("--record-mode") == "none":
         os.environ["SSL_CERT_FILE"] = str(Path(__file__).parent / "_support" / "nobody.pem")
+
+
+_quick: list[str] = []
+"""The test that runs now, if it is one of the quick loop."""
+
+
+def _start_no_python(event: str, arguments: tuple[Any, ...]) -> None:
+    if event == "subprocess.Popen" and _quick:
+        program = Path(os.fsdecode(arguments[0]))
+        if program.parent == Path(sys.executable).parent:
+            raise AssertionError(f"{_quick[0]} starts {program.name}, which is slow: mark it so")
+
+
+sys.addaudithook(_start_no_python)
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Whoever runs a pytest inside is slow."""
+    if "pytester" in getattr(item, "fixturenames", ()):
+        item.add_marker(pytest.mark.slow)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Let no test of the quick loop start a Python, or a program of its environment."""
+    if not any(item.get_closest_marker(name) for name in ("slow", "exhaustive")):
+        _quick.append(item.nodeid)
+    try:
+        return (yield)
+    finally:
+        _quick.clear()
 
 
 @pytest.fixture(autouse=True, scope="module")

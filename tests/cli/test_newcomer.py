@@ -190,6 +190,7 @@ def test_the_room_has_no_other_names() -> None:
         _ = cli.nosuch
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes of POSIX")
 def test_nobody_reads_the_demo() -> None:
     """It ends as whatever writes to a closed pipe does; 1 would say that the usages differ."""

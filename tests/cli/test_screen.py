@@ -78,6 +78,7 @@ def _error(text: str) -> ErrorReply:
     return ErrorReply(status=400, body={"error": {"message": text, "code": text, "type": text}})
 
 
+@pytest.mark.slow
 @given(HOSTILE)
 @example("".join(ATTACKS))
 @settings(

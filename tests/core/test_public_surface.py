@@ -80,6 +80,7 @@ def test_every_public_module_says_what_it_exports(name: str) -> None:
     assert [each for each in module.__all__ if not hasattr(module, each)] == []
 
 
+@pytest.mark.slow
 def test_importing_the_library_loads_nothing_heavy() -> None:
     """An SDK, a server or a terminal library is imported on use only."""
     heavy = ("openai", "azure.identity", "starlette", "uvicorn", "click", "rich")
@@ -94,6 +95,7 @@ def test_importing_the_library_loads_nothing_heavy() -> None:
     assert result.stdout == "[] []\n"
 
 
+@pytest.mark.slow
 def test_importing_the_library_does_only_what_a_client_needs() -> None:
     """Whom nothing is asked of is not loaded; no source is parsed in order to describe fields."""
     late = ["profiles.listing", "profiles.trust", "records.report"]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests._support.fakes import FakeAdapter
 
@@ -148,7 +148,6 @@ def test_the_cut_in_async_code(body: bytes, choices: int) -> None:
         assert asyncio.run(outcome(position)) == ended(body[:position], choices)[0]
 
 
-@settings(max_examples=100, deadline=None)
 @given(data=st.data())
 def test_mutated_bodies_raise_nothing_but_our_errors(data: st.DataObject) -> None:
     """Bytes changed, dropped and doubled: a stream ends with one record, and in no other way."""

@@ -93,6 +93,7 @@ def test_a_framework_that_is_missing() -> None:
     assert asyncio.run(compared(run))["version"] == "missing"
 
 
+@pytest.mark.slow
 def test_the_examples_of_a_page(tmp_path: Path) -> None:
     """Those that import a framework are run, with the emulator as the service."""
     out = tmp_path / "out"

@@ -26,6 +26,7 @@ def command() -> Any:
     return module
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", SETTINGS["modules"])
 def test_each_named_is_a_mutant_and_has_its_reason(module: str, command: Any) -> None:
     """One whose code is gone is to go from the list, too."""

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from importlib.metadata import metadata
+
+import pytest
 
 
 def test_the_page_of_an_index_has_no_link_that_leads_nowhere() -> None:
@@ -25,3 +29,15 @@ def test_every_python_that_is_allowed_is_named() -> None:
     ]
     assert named == [str(minor) for minor in range(11, 11 + len(named))]
     assert metadata("usagestream")["Requires-Python"] == ">=3.11"
+
+
+def test_no_test_of_the_quick_loop_starts_a_python() -> None:
+    """One does it in many tests' time; whoever must, is marked slow."""
+    with pytest.raises(AssertionError, match=r"quick_loop.* starts python.*: mark it so"):
+        subprocess.run([sys.executable, "-c", ""], check=True)
+
+
+@pytest.mark.slow
+def test_a_slow_test_may() -> None:
+    """It is left out of the quick loop."""
+    assert subprocess.run([sys.executable, "-c", ""], check=True).returncode == 0

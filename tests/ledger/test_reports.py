@@ -366,6 +366,7 @@ def test_the_command_reads_ledgers_by_their_url_and_file(file: Path) -> None:
     assert (second.stdout, second.stderr) == (first.stdout, "")
 
 
+@pytest.mark.slow
 def test_a_report_loads_no_more_than_it_needs(file: Path) -> None:
     """Start-up is what a small report takes longest for."""
     run("report", file)

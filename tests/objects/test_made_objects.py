@@ -169,7 +169,6 @@ def event(name: str) -> st.SearchStrategy[dict[str, Any]]:
 
 GENEROUS = settings(
     deadline=None,
-    max_examples=100,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 

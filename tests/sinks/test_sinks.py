@@ -697,6 +697,7 @@ def test_a_forked_child_writes_too(tmp_path: Path) -> None:
     assert [found.model for found in JsonLinesSink.read(path)] == ["child"]
 
 
+@pytest.mark.slow
 def test_a_kill_loses_no_record_that_was_written(tmp_path: Path) -> None:
     """`kill -9` in the middle: what was said to be written is there, and the file goes on."""
     path = tmp_path / "records.jsonl"

@@ -217,6 +217,7 @@ JsonLinesSink(sys.argv[1]).close()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_kill_while_it_is_handed_in_loses_and_repeats_nothing(tmp_path: Path, when: str) -> None:
     """`kill -9` before the records are in the file, and after it."""

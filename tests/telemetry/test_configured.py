@@ -295,6 +295,7 @@ except Exception as exc:
 """
 
 
+@pytest.mark.slow
 def test_opentelemetry_is_imported_on_use_alone(tmp_path: Path) -> None:
     """No process pays for it that does not ask for it; where it is missing, it says what to do."""
     done = subprocess.run(

@@ -238,6 +238,7 @@ def test_responses_are_decoded_once_too(asynchronous: bool) -> None:
 JSON_TEXTS = st.text(alphabet='{}[]":,0123456789.eE+-\\ u\ud7ffntrlfasINY\t\x00\x7f', max_size=12)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=500)
 @given(
     st.recursive(
