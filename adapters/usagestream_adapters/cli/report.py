@@ -156,10 +156,10 @@ def _are(count: int) -> str:
 
 
 def _say_junk(record_file: RecordFile) -> None:
-    if record_file.junk:
-        lines = "1 line is" if record_file.junk == 1 else f"{record_file.junk} lines are"
-        first = record_file.first_junk
-        say(f"{record_file.name}: {lines} no record; the first is line {first}.", err=True)
+    junk = record_file.junk
+    if junk.count:
+        lines = "1 line is" if junk.count == 1 else f"{junk.count} lines are"
+        say(f"{record_file.name}: {lines} no record; the first is line {junk.first}.", err=True)
 
 
 def _print_focus(made: UsageReport, sources: Sequence[str]) -> None:

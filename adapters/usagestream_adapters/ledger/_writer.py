@@ -12,7 +12,7 @@ import threading
 import time
 from collections import deque
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 from usagestream_core.errors import ConfigError
 from usagestream_core.record import UsageRecord
@@ -24,7 +24,7 @@ from ._settle import DEAD_AFTER, Process, settle
 from ._sqlalchemy import SQLAlchemyError, is_of_configuration, is_of_the_row
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from sqlalchemy import Connection
 
@@ -158,10 +158,10 @@ class Writer:
         self._is_stalled = True
         self._to_spool([entry])
 
-    def wait_for(self, kept: Any, seconds: float) -> bool:
+    def wait_for(self, kept: Callable[[], bool], seconds: float) -> bool:
         """Wait for something that changes when a group is kept."""
         with self._changed:
-            return bool(self._changed.wait_for(kept, seconds))
+            return self._changed.wait_for(kept, seconds)
 
     def flush(self, seconds: float) -> bool:
         """Wait until nothing waits in memory; give whether that is so."""

@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 from usagestream_core.errors import ConfigError
 from usagestream_core.record import UsageRecord
+from usagestream_core.records.record_lines import Junk, records_and_junk
 
 __all__ = ["RecordFile"]
 
@@ -19,25 +20,15 @@ class RecordFile:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.junk = 0
-        """Lines that were no record, of those read so far; empty ones are not counted."""
-        self.first_junk: int | None = None
-        """The number of the first of them."""
+        self.junk = Junk()
+        """What was no record, when it was read last."""
 
     def __iter__(self) -> Iterator[UsageRecord]:
         """Give each record. Raises `ConfigError` where the file cannot be read."""
-        self.junk, self.first_junk = 0, None
+        self.junk = Junk()
         try:
             with nullcontext(sys.stdin.buffer) if self.name == "-" else self._open() as lines:
-                for number, line in enumerate(lines, start=1):
-                    try:
-                        record = UsageRecord.model_validate_json(line)
-                    except ValueError:
-                        if line.strip():
-                            self.junk += 1
-                            self.first_junk = self.first_junk or number
-                    else:
-                        yield record
+                yield from records_and_junk(lines, self.junk)
         except OSError as exc:
             raise ConfigError(f"{self.name} cannot be read: {exc.strerror}") from exc
 

@@ -101,14 +101,19 @@ class LineSpool:
             try:
                 with file_lock(descriptor, self.path, seconds):
                     if at_path(descriptor, self.path):
-                        self._holder = _here()
-                        try:
+                        with self._holding():
                             yield descriptor
-                        finally:
-                            self._holder = None
                         return
             finally:
                 os.close(descriptor)
+
+    @contextmanager
+    def _holding(self) -> Generator[None]:
+        self._holder = _here()
+        try:
+            yield
+        finally:
+            self._holder = None
 
     @contextmanager
     def _claim(self) -> Generator[int | None]:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 from ..locks import ForkSafeLock, at_path, file_lock
 from ..record import UsageRecord
 from .line_spool import append_lines
-from .spool import SPOOL_LIMIT, Spool, records_in
+from .record_lines import records_in
+from .spool import SPOOL_LIMIT, Spool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -7,13 +7,15 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from ..record import UsageRecord
 from .line_spool import LineSpool, lines_in
+from .record_lines import Junk, records_and_junk, records_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-__all__ = ["SPOOL_LIMIT", "Spool", "records_in"]
+    from ..record import UsageRecord
+
+__all__ = ["SPOOL_LIMIT", "Spool"]
 
 logger = logging.getLogger("usagestream")
 
@@ -67,14 +69,13 @@ class Spool:
         for a process that is killed after `deliver` took a record and before it is out of the file:
         that one is given again, to be known by its id.
         """
-        count = junk = 0
+        count = 0
+        junk = Junk()
         seen: set[str] = set()
 
         def take(lines: list[bytes]) -> None:
-            nonlocal count, junk
-            found = [_parsed(line) for line in lines if line.strip()]
-            records = list(_new(filter(None, found), seen))
-            junk += found.count(None)
+            nonlocal count
+            records = list(_new(records_and_junk(lines, junk), seen))
             if records:
                 deliver(records)
                 count += len(records)
@@ -82,35 +83,9 @@ class Spool:
         try:
             self._lines.hand_in(take, at_once=at_once)
         finally:
-            if junk:
-                logger.warning("%s has %s no record", self.path, _lines_that_are(junk))
+            if junk.count:
+                logger.warning("%s has %s", self.path, junk)
         return count
-
-
-def records_in(lines: Iterable[bytes], path: object) -> Iterator[UsageRecord]:
-    """Give the records among lines; how many are none, and where, is logged at the end."""
-    junk: list[int] = []
-    for number, line in enumerate(lines, start=1):
-        record = _parsed(line)
-        if record is not None:
-            yield record
-        elif line.strip():
-            junk.append(number)
-    if junk:
-        many = _lines_that_are(len(junk))
-        logger.warning("%s has %s no record; the first is line %d", path, many, junk[0])
-
-
-def _lines_that_are(count: int) -> str:
-    return "1 line that is" if count == 1 else f"{count} lines that are"
-
-
-def _parsed(line: bytes) -> UsageRecord | None:
-    """The record that a line is; `None` for a line that is none."""
-    try:
-        return UsageRecord.model_validate_json(line)
-    except ValueError:
-        return None
 
 
 def _new(records: Iterable[UsageRecord], seen: set[str]) -> Iterator[UsageRecord]:
