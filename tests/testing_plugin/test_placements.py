@@ -167,6 +167,14 @@ def test_a_secret_is_caught_by_its_kind(kind: str, place: str, data: st.DataObje
     assert checked(written, {}) == []
 
 
+def test_a_word_that_a_key_has_by_chance_does_not_hide_it() -> None:
+    """A private key is long enough to have FAKE in it, in some case."""
+    lines = "\n".join("Zm9vYmFyIGJhcg" * 4 for _ in range(24)).replace("9v", "FakE", 1)
+    key = f"-----BEGIN PRIVATE KEY-----\n{lines}\n-----END PRIVATE KEY-----"
+    assert checked(plain(_request(), _response(_answer(key))), {})
+    assert checked(plain(_request(), _response(_answer(f"AccountKey={'FakE' * 22}=="))), {}) == []
+
+
 @pytest.mark.parametrize(
     "name",
     ["X-Custom-Auth", "x-functions-key", "Api-Key", "X-Amz-Security-Token", "X-Vendor-Secret",
