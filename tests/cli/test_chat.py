@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
 from usagestream import Emulator, JsonLinesSink, Scenario, UsageReport
 from usagestream_adapters.cli import chat as chat_module
+from usagestream_adapters.cli.answers import Plain
 from usagestream_adapters.cli.command import DEMO_QUESTION, main
 from usagestream_adapters.ledger import LedgerReader
+from usagestream_adapters.openai import OpenAIAdapter
 
 pytestmark = pytest.mark.usefixtures("openai_environment")
 
@@ -35,6 +38,27 @@ def test_a_pipe_without_a_question() -> None:
     result = run(piped=" \n")
     assert result.exit_code == 2
     assert "There is no question" in result.stderr
+
+
+def test_the_sdk_is_loaded_before_the_clock_runs(
+    server: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The seconds on the screen are the provider's."""
+    done: list[str] = []
+    warm, read = OpenAIAdapter.warm, Plain.read
+
+    def warmed(self: OpenAIAdapter, *request: Any, **how: Any) -> None:
+        done.append("loaded")
+        warm(self, *request, **how)
+
+    def reading(self: Plain) -> BaseException | None:
+        done.append("asked")
+        return read(self)
+
+    monkeypatch.setattr(OpenAIAdapter, "warm", warmed)
+    monkeypatch.setattr(Plain, "read", reading)
+    assert run("hi").exit_code == 0
+    assert done[:2] == ["loaded", "asked"]
 
 
 def test_what_is_asked(server: Emulator, tmp_path: Path) -> None:

@@ -152,6 +152,12 @@ def test_what_has_no_price_says_so(record: Recorder) -> None:
     assert "1 without a price" in parsed.texts
 
 
+def test_what_was_refused_has_no_cost_and_lacks_no_price(record: Recorder) -> None:
+    """There was nothing to bill."""
+    refused = record("o3", read=None, written=None, source="unknown", outcome="rejected")
+    assert ["o3", "", "\u2013", "1", "\u2013", "\u2013"] in Parsed(page(record(), refused)).rows
+
+
 def test_cards_keep_reported_and_estimated_apart(record: Recorder) -> None:
     """And other currencies."""
     guess = record(source=UsageSource.ESTIMATED, rate="30")

@@ -111,11 +111,12 @@ def _client(name: str | None, save: str | None) -> Client:
     from usagestream import Client, ConfigError, JsonLinesSink
 
     try:
+        # Warm, so that the seconds on the screen are the provider's, and not of loading the SDK.
         if save is None:
-            return Client(name)
+            return Client(name, warm=True)
         if "://" in save:
-            return Client(name, ledger=save)
-        return Client(name, on_record=JsonLinesSink(save))
+            return Client(name, ledger=save, warm=True)
+        return Client(name, on_record=JsonLinesSink(save), warm=True)
     except ConfigError as exc:
         raise click.UsageError(f"{exc}\nTo see it work without any: usagestream demo") from exc
     except OSError as exc:

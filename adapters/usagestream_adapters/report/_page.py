@@ -189,7 +189,7 @@ class Page:
             [
                 name(line.group[0]),
                 bar(float(measure(line) / most)),
-                words(measure(line)) if line.costs or what == "Tokens" else "no price",
+                words(measure(line)) if line.costs or what == "Tokens" else _without(line),
                 number(line.streams),
                 number(line.tokens("input_tokens")),
                 number(line.tokens("output_tokens")),
@@ -261,6 +261,11 @@ class Page:
 _MOST_ROWS: Final = 200
 _OTHERS: Final = "\x00others"
 """No model is called so: a record's text has its NUL shown."""
+
+
+def _without(line: ReportLine) -> str:
+    """What stands for a cost where there is none: nothing may have been billed."""
+    return "no price" if line.unpriced else number(None)
 
 
 def _plain(model: str | None) -> str:
