@@ -64,8 +64,8 @@ class _BaseClient:
         elif not (hasattr(profile, "target") and hasattr(profile, "decoder")):
             raise TypeError(
                 f"{type(self).__name__} takes a profile, the name of one, or an adapter, not "
-                f"{type(profile).__name__}; a client of the openai SDK is for "
-                "usagestream_adapters.track.track()"
+                f"{profile if isinstance(profile, type) else type(profile).__name__}; a client of "
+                "the openai SDK is for usagestream.track()"
             )
         elif http_client is not None:
             raise TypeError("give http_client to the adapter when you make it yourself")
@@ -99,7 +99,7 @@ class _BaseClient:
         tags: Mapping[str, str] | None = rest.pop("tags", None)
         on_leave: OnLeave = rest.pop("on_leave", "close")
         drain_timeout: float | None = rest.pop("drain_timeout", None)
-        limit: int | None = rest.pop("output_tokens_limit", None)
+        limit: object = rest.pop("output_tokens_limit", None)
         on_limit: str = rest.pop("on_limit", "raise")
         if "stream" in rest:
             raise TypeError("stream() always streams: leave the parameter `stream` out")
@@ -132,11 +132,13 @@ class _BaseClient:
         )
         return self._adapter, Request(api=api, model=model, params=rest), call, policy
 
-    def _limit(self, model: str, tokens: int | None, on_limit: str) -> OutputLimit | None:
+    def _limit(self, model: str, tokens: object, on_limit: str) -> OutputLimit | None:
         if on_limit not in ("raise", "stop"):
             raise ValueError(f"on_limit must be 'raise' or 'stop', not {on_limit!r}")
         if tokens is None:
             return None
+        if not isinstance(tokens, int):
+            raise TypeError(f"output_tokens_limit must be an int, unlike {tokens!r}")
         if tokens < 0:
             raise ValueError(f"output_tokens_limit must not be negative, as {tokens} is")
         if self._counter is None:

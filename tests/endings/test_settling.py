@@ -389,6 +389,43 @@ def test_a_handler_that_a_sink_sets_stays() -> None:
         signal.signal(signal.SIGTERM, before)
 
 
+@pytest.mark.parametrize("sink", [3, "usage.jsonl"])
+def test_a_sink_that_cannot_be_called_is_refused_at_once(
+    sink: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not when the first record is lost to it; with telemetry configured beside it, too."""
+    with pytest.raises(TypeError, match="on_record must be None or a function"):
+        Client(FakeAdapter(), on_record=sink)
+    with pytest.raises(TypeError, match="on_record must be None or a function"):
+        track(sdk_client(), on_record=sink)
+    with pytest.raises(TypeError, match="on_record must be None or a function"):
+        meter([], on_record=sink)
+    monkeypatch.setenv("USAGESTREAM_TELEMETRY", "log")
+    with pytest.raises(TypeError, match="on_record must be None or a function"):
+        Client(FakeAdapter(), on_record=sink)
+
+
+def test_tags_that_are_no_mapping_are_refused_at_once() -> None:
+    """With an example of one."""
+    tags: Any = "search"
+    with Client(FakeAdapter()) as client, pytest.raises(TypeError, match=r"as .'team': 'search'"):
+        client.stream(**ASK, tags=tags)
+
+
+def test_a_limit_that_is_no_number_is_refused_at_once() -> None:
+    """Before anything is asked."""
+    limit: Any = "3"
+    with Client(FakeAdapter()) as client, pytest.raises(TypeError, match="must be an int, unlike"):
+        client.stream(**ASK, output_tokens_limit=limit)
+
+
+def test_what_is_no_profile_is_named() -> None:
+    """A class has its own name; and a client of the SDK is sent to who takes it."""
+    wrong: Any = type("Nosuch", (), {})
+    with pytest.raises(TypeError, match=r"not <class .*Nosuch'>; .* for usagestream\.track\(\)"):
+        Client(wrong)
+
+
 @pytest.mark.parametrize("tags", [{"a": 1}, {1: "a"}])
 def test_tags_that_are_no_strings_are_refused_at_once(tags: Any) -> None:
     """Not when the record is made."""

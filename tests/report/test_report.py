@@ -253,3 +253,9 @@ def test_the_order_of_records_does_not_matter(order: random.Random) -> None:
     shuffled = list(made)
     order.shuffle(shuffled)
     assert rows(*shuffled) == rows(*made)
+
+
+def test_one_name_without_a_list() -> None:
+    """It would be read as names of one letter each."""
+    with pytest.raises(TypeError, match=r"by=\['model'\]"):
+        UsageReport("model")

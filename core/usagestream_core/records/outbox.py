@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ..record import UsageRecord
     from .ledger import Begun, Ledger, Writing
 
-__all__ = ["FLUSH_TIMEOUT", "Outbox", "Parcel", "Sink", "is_async"]
+__all__ = ["FLUSH_TIMEOUT", "Outbox", "Parcel", "Sink", "is_async", "require_sink"]
 
 logger = logging.getLogger("usagestream")
 
@@ -88,6 +88,7 @@ class Outbox:
         timeout: float | None = FLUSH_TIMEOUT,
         ledger: Ledger | None = None,
     ) -> None:
+        require_sink(sink)
         self._sink = sink
         self._ledger = ledger
         self._is_async = is_async(sink)
@@ -376,6 +377,14 @@ def _in_context(context: Context, work: Coroutine[Any, Any, None]) -> Generator[
             step = partial(work.throw, exc)
         else:
             step = partial(work.send, answer)
+
+
+def require_sink(sink: object) -> None:
+    """Raise `TypeError` for what cannot be called, before a record is lost to it."""
+    if sink is not None and not callable(sink):
+        raise TypeError(
+            f"on_record must be None or a function that takes a record, unlike {sink!r}"
+        )
 
 
 def is_async(sink: object) -> bool:

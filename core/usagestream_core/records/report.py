@@ -216,6 +216,8 @@ class UsageReport:
         where: Mapping[str, str | Collection[str]] | None = None,
         timezone: tzinfo = UTC,
     ) -> None:
+        if isinstance(by, str):
+            raise TypeError(f"a report takes its names in a list, as by=[{by!r}]")
         self.by = tuple(by)
         self.timezone = timezone
         self.since, self.until = since, until

@@ -40,11 +40,15 @@ def joined_tags(
 ) -> dict[str, str]:
     """The tags of a call that begins now: a client's, those around it, and these, the last winning.
 
-    Raises `TypeError` for a value that is no string, which no record could hold.
+    Raises `TypeError` for what is no mapping, and for a value that is no string, which no record
+    could hold.
     """
     tags: dict[Any, Any] = {**(client or {}), **_tags.get()}
-    for some in each:
-        tags.update(some or {})
+    given: tuple[Any, ...] = each
+    for some in given:
+        if not isinstance(some, Mapping | None):
+            raise TypeError(f"tags are a mapping, as {{'team': 'search'}}, unlike {some!r}")
+        tags |= some or {}
     for name, value in tags.items():
         if not (isinstance(name, str) and isinstance(value, str)):
             raise TypeError(f"tags are strings; {name!r} is {value!r}")

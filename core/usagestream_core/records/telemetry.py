@@ -9,7 +9,7 @@ from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, cast
 
 from ..adapter import Retriever
-from .outbox import is_async
+from .outbox import is_async, require_sink
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -55,8 +55,9 @@ def beside(
     """Make one sink of a program's own and those that the configuration names.
 
     Where the program has one of the same type, its own is the one. What the others raise is logged,
-    and does not keep the record from the program's.
+    and does not keep the record from the program's. Raises `TypeError` for what is no sink.
     """
+    require_sink(on_record)
     kind = type(on_record)
     others = [sink for sink in telemetry if kind in _FUNCTIONS or type(sink) is not kind]
     if not others:
