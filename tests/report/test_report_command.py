@@ -222,10 +222,10 @@ def test_focus_has_a_row_for_each_kind_of_token(record: Recorder, filed: Filer) 
     assert "1 stream has no cost, and no row here." in result.stderr
     found = {row["SkuMeter"]: row for row in csv.DictReader(io.StringIO(result.stdout))}
     assert {kind: row["ConsumedQuantity"] for kind, row in found.items()} == {
-        "cache_read": "800",
-        "input": "1200",
-        "output": "180",
-        "output_audio": "20",
+        "cache_read": "800.0",
+        "input": "1200.0",
+        "output": "180.0",
+        "output_audio": "20.0",
     }
     row = found["input"]
     assert (row["BilledCost"], row["BillingCurrency"], row["x_Streams"]) == ("0.0012", "USD", "2")
@@ -248,7 +248,7 @@ def test_focus_takes_what_the_report_takes(record: Recorder, filed: Filer) -> No
     odd = record(read=100, written=0, counts={"cache_read_tokens": 300}, provider="other")
     result = run(filed([odd, record("o3")]), "--focus", "--where", "model=gpt-4o")
     found = {row["SkuMeter"]: row for row in csv.DictReader(io.StringIO(result.stdout))}
-    assert {kind: row["ConsumedQuantity"] for kind, row in found.items()} == {"cache_read": "300"}
+    assert {kind: row["ConsumedQuantity"] for kind, row in found.items()} == {"cache_read": "300.0"}
     assert found["cache_read"]["ProviderName"] == "other"
     unpriced = run(filed([record(rate=None), record(rate=None)]), "--focus")
     assert unpriced.stderr == "2 streams have no cost, and no row here.\n"

@@ -179,6 +179,7 @@ def _row(sku: _Sku, each: _Sum) -> dict[str, Any]:
     who, service = _NAMES.get(sku.provider, (sku.provider, sku.provider))
     month = sku.day.replace(day=1)
     cost = amount_text(each.cost)
+    quantity = f"{each.tokens}.0"  # a decimal, for those who tell a column's type by its cells
     unit = amount_text(_UNIT.divide(each.cost, Decimal(each.tokens))) if each.tokens else None
     known: dict[str, Any] = {
         "BilledCost": cost,
@@ -191,7 +192,7 @@ def _row(sku: _Sku, each: _Sum) -> dict[str, Any]:
         "ChargeFrequency": "Usage-Based",
         "ChargePeriodEnd": _midnight(sku.day + timedelta(days=1)),
         "ChargePeriodStart": _midnight(sku.day),
-        "ConsumedQuantity": each.tokens,
+        "ConsumedQuantity": quantity,
         "ConsumedUnit": "Tokens",
         "ContractedCost": cost,
         "ContractedUnitPrice": unit,
@@ -201,7 +202,7 @@ def _row(sku: _Sku, each: _Sum) -> dict[str, Any]:
         "ListUnitPrice": unit,
         "PricingCategory": "Standard",
         "PricingCurrency": sku.currency,
-        "PricingQuantity": each.tokens,
+        "PricingQuantity": quantity,
         "PricingUnit": "Tokens",
         "ProviderName": who,
         "PublisherName": who,
