@@ -137,9 +137,10 @@ def name_column(table: Any, name: str, dialect: str) -> ColumnElement[Any]:
         return found
     if dialect == "postgresql":
         return table.c.tags.op("->>", return_type=sa.Text())(sa.literal(tag))  # type: ignore[no-any-return]
-    if not set('"\\') & set(tag):
+    if tag.isascii() and tag.isprintable() and not set('"\\') & set(tag):
         return sa.func.json_extract(table.c.tags, sa.literal(f'$."{tag}"'))
-    each = sa.func.json_each(table.c.tags).table_valued("key", "value")  # a path cannot say it
+    # a path names what is in the text, where these are written with a backslash
+    each = sa.func.json_each(table.c.tags).table_valued("key", "value")
     return sa.select(each.c.value).where(each.c.key == tag).scalar_subquery()
 
 
