@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import date
 from decimal import Context, Decimal
+from functools import reduce
 from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias
 
 from pydantic import (
@@ -347,24 +348,16 @@ def _input_parts(counts: _Counts, sums: _Sums) -> dict[str, Decimal]:
     write = counts.written(counts.input - (read or 0))
     write_12h = counts.within("cache_write_12h_tokens", write or 0) if write is not None else None
     text = counts.input - (audio or 0) - (image or 0)
-    sound, picture = audio or 0, image or 0
     if read and read < counts.input and text < counts.input:
         sums.assumed.append("cache_is_text")
-    written = write or 0
-    text, left = _take(text, written)
-    sound, left = _take(sound, left)
-    picture, _ = _take(picture, left)
-    read_text = min(text, read or 0)
-    text, left = _take(text, read or 0)
-    read_sound = min(sound, left)
-    sound, left = _take(sound, left)
-    read_picture = min(picture, left)
-    picture, _ = _take(picture, left)
+    heaps = [text, audio or 0, image or 0]
+    _take(heaps, write or 0)
+    cached = _take(heaps, read or 0)
+    text, sound, picture = heaps
     parts = {"input": sums.charge("input", text)}
     if read is not None:
-        cached = sums.charge("cache_read", read_text)
-        cached = _EXACT.add(cached, sums.charge("cache_read_audio", read_sound))
-        parts["cache_read"] = _EXACT.add(cached, sums.charge("cache_read_image", read_picture))
+        kinds = ("cache_read", "cache_read_audio", "cache_read_image")
+        parts["cache_read"] = reduce(_EXACT.add, map(sums.charge, kinds, cached))
     if write is not None:
         long = write_12h or 0
         parts["cache_write"] = _EXACT.add(
@@ -377,10 +370,14 @@ def _input_parts(counts: _Counts, sums: _Sums) -> dict[str, Decimal]:
     return parts
 
 
-def _take(heap: int, wanted: int) -> tuple[int, int]:
-    """Take from a heap: what is left of it, and what is still wanted."""
-    taken = min(heap, wanted)
-    return heap - taken, wanted - taken
+def _take(heaps: list[int], wanted: int) -> list[int]:
+    """Take so many from the heaps, the first first; give how many of each."""
+    taken: list[int] = []
+    for place, heap in enumerate(heaps):
+        taken.append(min(heap, wanted))
+        heaps[place] -= taken[-1]
+        wanted -= taken[-1]
+    return taken
 
 
 def _output_parts(counts: _Counts, sums: _Sums) -> dict[str, Decimal]:

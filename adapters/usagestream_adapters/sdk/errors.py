@@ -238,10 +238,12 @@ def translate(exc: Exception, provider: str, secrets: tuple[str, ...]) -> Except
     from openai import APIConnectionError, APIStatusError, APITimeoutError, OpenAIError
 
     if isinstance(exc, APIStatusError):
-        refusal = _refusal(exc.response, provider, secrets)
-        if where_to(exc.response) is not None:
-            exc.add_note(str(refusal))  # for who sees the SDK's own error only
-        return refusal
+        target = where_to(exc.response)
+        if target is None:
+            return _refusal(exc.response, provider, secrets)
+        redirect = _redirect(exc.response, target, provider, secrets)
+        exc.add_note(str(redirect))  # for who sees the SDK's own error only
+        return redirect
     if isinstance(exc, APITimeoutError):
         return ProviderUnavailableError(
             f"{provider} did not answer in time. Try again later, or give the profile or the "
@@ -277,25 +279,32 @@ def _on_the_way(reason: str, url: Any) -> Iterator[str]:
         yield f"The environment has it go through a proxy ({proxy}): check that too."
 
 
-def _refusal(response: Any, provider: str, secrets: tuple[str, ...]) -> ProviderError:
+def _redirect(response: Any, target: str, provider: str, secrets: tuple[str, ...]) -> ProviderError:
+    status = response.status_code
+    return ProviderError(
+        f"{provider} redirects the request ({status}) to {mask(target, secrets)}, which is not "
+        "followed: a key would be sent to another origin, or the question be lost. If that is "
+        "the right address, set it in the profile.",
+        provider=provider,
+        status=status,
+        body=_body(response, secrets),
+    )
+
+
+def _body(response: Any, secrets: tuple[str, ...]) -> Any:
+    """What a response says, as far as it is JSON, without the secrets in it."""
     encoding = unread_encoding(response)
     said = f"A body that is {compressed(encoding)}" if encoding else text_of(response)
     # Decoded first: an escape may hide a secret from whoever reads the text.
-    body = Mask.of(secrets).value(decoded(said))
+    return Mask.of(secrets).value(decoded(said))
+
+
+def _refusal(response: Any, provider: str, secrets: tuple[str, ...]) -> ProviderError:
+    body = _body(response, secrets)
     text = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False)
     error = error_in(body)
     code = code_of(error)
     status = response.status_code
-    target = where_to(response)
-    if target is not None:
-        return ProviderError(
-            f"{provider} redirects the request ({status}) to {mask(target, secrets)}, which is not "
-            "followed: a key would be sent to another origin, or the question be lost. If that is "
-            "the right address, set it in the profile.",
-            provider=provider,
-            status=status,
-            body=body,
-        )
     rule = next(rule for rule in _RULES if rule.fits(status, code, text.lower()))
     message = message_of(error, text)
     categories = filtered_categories(error) if rule.error is ContentFilterError else {}
