@@ -311,6 +311,17 @@ def test_what_is_no_answer(world: World, server: Emulator, body: str) -> None:
         _answered(world, record, body)
 
 
+def test_a_key_that_is_echoed_in_what_is_kept(world: World, server: Emulator) -> None:
+    """It is covered in all that the record takes of it."""
+    key = "recover-suite-key"
+    usage = f'{{"input_tokens":"7 {key}","output_tokens":2,"{key}":"{key}"}}'
+    body = f'{{"status":"completed","model":"{key}","service_tier":"{key}","usage":{usage}}}'
+    record = _answered(world, _record(world, server), body)
+    assert record.recovered
+    assert key not in record.model_dump_json()
+    assert record.response_model == record.service_tier == "***"
+
+
 def _record(world: World, server: Emulator) -> UsageRecord:
     server.script(CUT)
     record = cut(world, profile(server), **ASK).record
@@ -325,7 +336,7 @@ def _answered(world: World, record: UsageRecord, body: str) -> UsageRecord:
     def reply(_: Any) -> Any:
         return http.Response(200, text=body, headers={"content-type": "application/json"})
 
-    made = OpenAIProfile(api_key="key", base_url=f"http://{record.endpoint}/v1")
+    made = OpenAIProfile(api_key="recover-suite-key", base_url=f"http://{record.endpoint}/v1")
     http_client = client_of(reply, asynchronous=world.asynchronous)
     if not world.asynchronous:
         with Client(made, http_client=http_client) as client:

@@ -179,6 +179,20 @@ ECHOES: dict[str, tuple[int, dict[str, str], bytes]] = {
     "request id": (200, {**STREAM, "x-request-id": KEY}, HI),
     "response id": (200, STREAM, event({**frame(choice(content="Hi")), "id": KEY, "model": KEY})),
     "usage": (200, STREAM, body(frame(usage={"prompt_tokens": 1, "note": KEY}))),
+    "finish reason": (200, STREAM, event(frame(choice(finish=KEY)))),
+    "any header": (
+        200,
+        dict.fromkeys(
+            (
+                *("x-request-id", "apim-request-id", "x-ms-region", "openai-model", "retry-after"),
+                *("x-ms-deployment-name", "x-ms-spillover-from-deployment", "openai-version"),
+            ),
+            KEY,
+        )
+        | STREAM,
+        HI,
+    ),
+    "tier": (200, STREAM, event(frame(choice(content="Hi"), service_tier=KEY, usage=KEY))),
     "refusal": (400, {}, json.dumps({"error": {"message": KEY, "code": KEY}}).encode()),
     "escaped refusal": (401, {}, f'{{"error":{{"message":"{escaped(KEY)}"}}}}'.encode()),
     "refusal in text": (403, {"apim-request-id": KEY}, KEY.encode()),

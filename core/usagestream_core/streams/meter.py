@@ -318,7 +318,8 @@ class Meter:
         parts = Parts(self._failed_parts)
         mask = parts.part("secrets", lambda: Mask.of(call.secrets()), Mask.of_everything())
         parts.add("request_ids", lambda: mask.value(dict(_request_ids(head, error))))
-        parts.add("spillover", lambda: getattr(head or error, "spillover", {}))
+        parts.add("spillover", lambda: mask.value(dict(getattr(head or error, "spillover", {}))))
+        parts.add("finish_reasons", lambda: mask.value(dict(self._finish_reasons)))
         parts.add("usage_request", lambda: getattr(head or error, "usage_request", None))
         parts.add("reopenings", lambda: getattr(head or error, "reopenings", 0))
         parts.add("response_model", lambda: mask.value(self._response_model))
@@ -344,7 +345,6 @@ class Meter:
             scope=call.target.scope,
             provisioned=call.target.provisioned,
             outcome=outcome,
-            finish_reasons=self._finish_reasons,
             reason=reason,
             started_at=self._started_at,
             first_chunk_at=None if first is None else self._at(first),

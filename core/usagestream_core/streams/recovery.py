@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Final
 
 from ..adapter import Retrieved, Retriever, RetrieveRequest
 from ..errors import NotFoundError, RecoveryError
+from ..masking import Mask
 from ..usage import Usage, UsageSource
 from .parts import Parts
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..adapter import Adapter
     from ..pricing import CostOf
     from ..record import UsageRecord
@@ -43,7 +46,7 @@ def recover(
         except NotFoundError as exc:
             raise attempts.not_kept(exc) from exc
         if attempts.finished(found):
-            return _settled(record, found, costs)
+            return _settled(record, found, costs, attempts.mask)
 
 
 async def arecover(
@@ -64,7 +67,7 @@ async def arecover(
         except NotFoundError as exc:
             raise attempts.not_kept(exc) from exc
         if attempts.finished(found):
-            return _settled(record, found, costs)
+            return _settled(record, found, costs, attempts.mask)
 
 
 class _Attempts:
@@ -88,6 +91,8 @@ class _Attempts:
                 "recover it with a client of the profile that it was made with."
             )
         self.retriever: Retriever = adapter
+        secrets: Callable[[], tuple[str, ...]] = getattr(adapter, "secrets", tuple)
+        self.mask = Mask.of(secrets())
         self._record = record
         self._response_id = record.response_id
         self._cancel = cancel
@@ -127,21 +132,23 @@ class _Attempts:
         )
 
 
-def _settled(record: UsageRecord, found: Retrieved, costs: CostOf | None) -> UsageRecord:
+def _settled(
+    record: UsageRecord, found: Retrieved, costs: CostOf | None, mask: Mask
+) -> UsageRecord:
     report = found.report
     update: dict[str, object] = {
-        "response_model": report.model or record.response_model,
-        "service_tier": report.service_tier or record.service_tier,
+        "response_model": mask.value(report.model) or record.response_model,
+        "service_tier": mask.value(report.service_tier) or record.service_tier,
         "recovered": True,
     }
     if report.wire_usage is not None:
-        update["wire_usage"] = report.wire_usage
+        update["wire_usage"] = mask.value(report.wire_usage)
     usage = record.usage
     odd = usage.odd
     if report.counts:
         usage = Usage.model_validate({**report.counts, "source": UsageSource.REPORTED})
     if report.anomaly is not None:
-        odd = (*(odd or ()), report.anomaly)
+        odd = (*(odd or ()), mask.text(report.anomaly))
     update["usage"] = usage = usage.model_copy(update={"odd": odd})
     update["anomalies"] = usage.anomalies()
     recovered = record.model_copy(update=update)
