@@ -249,6 +249,8 @@ MISTAKES = [
     ),
     ("[[price]]\ninput = 2.5\noutput = 1\n", ":2: price.input: must be a string or an integer"),
     ('[[price]]\ninput = "two"\n', ":2: price.input: input should be a valid decimal, not 'two'"),
+    ('[[price]]\ninput = "1e-999999"\n', ":2: price.input: decimal input should have no more"),
+    ('currency = "EUR"\nrate = "1e-99"\n', ":2: rate: decimal input should have no more than"),
     ('[[price]]\nmodel = "m"\n', ":1: price: says no price: give rates, a discount, or"),
     (
         '[[price]]\ninput = "1"\ndiscount = "0.9"\n',
@@ -292,6 +294,13 @@ def test_a_mistake_is_named_with_its_line(tmp_path: Path, text: str, says: str) 
         PriceList(path)
     assert str(caught.value).startswith(str(path))
     assert says in str(caught.value)
+
+
+def test_a_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    """As editors on Windows put there."""
+    path = written(tmp_path, '[[price]]\nmodel = "m"\ninput = "1"\noutput = "1"\n')
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert PriceList(path).price(record("m")) is not None
 
 
 def test_days_that_touch_do_not_overlap(tmp_path: Path) -> None:

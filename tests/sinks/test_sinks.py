@@ -534,6 +534,8 @@ def test_the_piece_a_kill_left_is_skipped(
     assert list(JsonLinesSink.read(blank)) == []
     assert "blank" not in caplog.text
     assert [found.model for found in JsonLinesSink.read(path)] == ["first"]
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())  # an editor was there
+    assert [found.model for found in JsonLinesSink.read(path)] == ["first"]
     before = path.read_bytes()
     JsonLinesSink(path)(second)
     assert path.read_bytes().startswith(before)

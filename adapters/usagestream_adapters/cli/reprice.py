@@ -151,14 +151,13 @@ def _repriced(
     path: Path, known: PriceList, start: datetime | None
 ) -> Iterator[tuple[bytes, UsageRecord | None, UsageRecord | None]]:
     """Each line as it is to be written, with its record before and after, where it is one."""
-    from usagestream import UsageRecord
     from usagestream import reprice as price_anew
+    from usagestream_core.records.record_lines import record_of_line
 
     with path.open("rb") as lines:
         for line in lines:
-            try:
-                old = UsageRecord.model_validate_json(line)
-            except ValueError:
+            old = record_of_line(line)
+            if old is None:
                 yield line, None, None
                 continue
             (new,) = price_anew([old], pricer=known, since=start)

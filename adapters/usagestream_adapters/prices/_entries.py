@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Annotated, Final, Self
+from typing import TYPE_CHECKING, Annotated, Final, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -17,9 +17,12 @@ if TYPE_CHECKING:
 
     from ._facts import Facts
 
-__all__ = ["CONDITIONS", "Entry", "LongEntry"]
+__all__ = ["CONDITIONS", "Entry", "FileRate", "LongEntry"]
 
 CONDITIONS: Final = ("provider", "model", "deployment", "profile", "tier", "scope", "region")
+
+FileRate: TypeAlias = Annotated[Rate, Field(max_digits=30, decimal_places=15)]
+"""A rate as somebody writes one: a slip in an exponent would make every sum as long as it says."""
 
 _RATES: Final = tuple(name for name in Rates.model_fields if name != "long_context")
 
@@ -27,16 +30,16 @@ _RATES: Final = tuple(name for name in Rates.model_fields if name != "long_conte
 class _RateFields(BaseModel, frozen=True):
     model_config = ConfigDict(extra="forbid")
 
-    input: Rate | None = None
-    output: Rate | None = None
-    cache_read: Rate | None = None
-    cache_write: Rate | None = None
-    cache_write_12h: Rate | None = None
-    input_audio: Rate | None = None
-    cache_read_audio: Rate | None = None
-    output_audio: Rate | None = None
-    input_image: Rate | None = None
-    cache_read_image: Rate | None = None
+    input: FileRate | None = None
+    output: FileRate | None = None
+    cache_read: FileRate | None = None
+    cache_write: FileRate | None = None
+    cache_write_12h: FileRate | None = None
+    input_audio: FileRate | None = None
+    cache_read_audio: FileRate | None = None
+    output_audio: FileRate | None = None
+    input_image: FileRate | None = None
+    cache_read_image: FileRate | None = None
 
     @property
     def named(self) -> dict[str, object]:
@@ -74,11 +77,11 @@ class Entry(_RateFields, frozen=True):
     """The first day after."""
 
     long_context: LongEntry | None = None
-    discount: Annotated[Rate, Field(gt=0, le=1)] | None = None
+    discount: Annotated[FileRate, Field(gt=0, le=1)] | None = None
     """The part of the list price that is paid: `"0.93"` for 7 % off."""
     provisioned: bool = False
     """Tokens are paid for by the hour."""
-    hourly: Rate | None = None
+    hourly: FileRate | None = None
     """What a unit costs an hour: shown, and never in a record's cost."""
     units: int | None = Field(default=None, gt=0)
     promised_until: date | None = None

@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from usagestream_core.cost import Rate
 from usagestream_core.errors import ConfigError
 from usagestream_core.profiles.configuration import Configuration
 from usagestream_core.profiles.file import suggestion
 
-from ._entries import Entry
+from ._entries import Entry, FileRate
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -37,7 +36,7 @@ class _Contents(BaseModel, frozen=True):
     model_config = ConfigDict(extra="forbid")
 
     currency: str = Field(default="USD", pattern=r"^[A-Z]{3}$")
-    rate: Rate | None = Field(default=None, gt=0)
+    rate: FileRate | None = Field(default=None, gt=0)
     """Units of the currency for one US dollar: what list prices are multiplied by."""
     price: tuple[Entry, ...] = ()
 
@@ -61,7 +60,7 @@ def read_prices(path: str | os.PathLike[str]) -> PriceFile:
     """Read a file of prices. Raises `ConfigError`, naming file and line, for one that is wrong."""
     path = Path(path)
     try:
-        text = path.read_text("utf-8")
+        text = path.read_text("utf-8-sig")
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as exc:
         raise ConfigError(f"{path} is not valid TOML: {exc}") from exc

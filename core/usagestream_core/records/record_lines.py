@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from codecs import BOM_UTF8
 from typing import TYPE_CHECKING
 
 from ..record import UsageRecord
@@ -10,7 +11,7 @@ from ..record import UsageRecord
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["Junk", "records_and_junk", "records_in"]
+__all__ = ["Junk", "record_of_line", "records_and_junk", "records_in"]
 
 logger = logging.getLogger("usagestream")
 
@@ -33,16 +34,25 @@ class Junk:
         self.first = self.first or number
 
 
+def record_of_line(line: bytes) -> UsageRecord | None:
+    """Give the record that a line is; `None` for a line that is none.
+
+    A byte order mark that an editor put before it is no part of it.
+    """
+    try:
+        return UsageRecord.model_validate_json(line.removeprefix(BOM_UTF8))
+    except ValueError:
+        return None
+
+
 def records_and_junk(lines: Iterable[bytes], junk: Junk) -> Iterator[UsageRecord]:
     """Give the records among lines; what is none is counted in `junk`."""
     for number, line in enumerate(lines, start=1):
-        try:
-            record = UsageRecord.model_validate_json(line)
-        except ValueError:
-            if line.strip():
-                junk.add(number)
-        else:
+        record = record_of_line(line)
+        if record is not None:
             yield record
+        elif line.strip():
+            junk.add(number)
 
 
 def records_in(lines: Iterable[bytes], path: object) -> Iterator[UsageRecord]:
