@@ -20,8 +20,10 @@ from usagestream import (
     ClientClosedError,
     Outcome,
     StreamBusyError,
+    StreamNotEndedError,
     StreamTruncatedError,
     UsageRecord,
+    UsageStream,
 )
 from usagestream_adapters.emulator import Emulator, Scenario
 from usagestream_adapters.sdk.bodies import SdkAsyncByteStream, SdkByteStream
@@ -392,6 +394,80 @@ def test_two_tasks_on_one_stream() -> None:
             return await first
 
     assert asyncio.run(main()) == "Hello"
+
+
+def test_two_tasks_that_both_begin_a_stream() -> None:
+    """One of them waits for the response, and is not disturbed by the other."""
+    adapter: Any = FakeAdapter()
+    aopen = adapter.aopen
+
+    async def slowly(request: Any) -> Any:
+        await asyncio.sleep(0.01)
+        return await aopen(request)
+
+    async def main() -> tuple[str | BaseException, str | BaseException]:
+        adapter.aopen = slowly
+        async with AsyncClient(adapter) as client:
+            stream = client.stream(**ASK)
+            return await asyncio.gather(stream.text(), stream.text(), return_exceptions=True)
+
+    text, refused = asyncio.run(main())
+    assert text == "Hello"
+    assert isinstance(refused, StreamBusyError)
+
+
+def test_two_threads_that_both_begin_a_stream() -> None:
+    """As with two tasks; closing it meanwhile ends the one that waits."""
+    entered, leave = threading.Event(), threading.Event()
+    adapter: Any = FakeAdapter()
+    opened = adapter.open
+
+    def slowly(request: Any) -> Any:
+        entered.set()
+        leave.wait(5)
+        return opened(request)
+
+    adapter.open = slowly
+    with Client(adapter) as client:
+        for closes in (False, True):
+            entered.clear()
+            leave.clear()
+            stream = client.stream(**ASK)
+            texts: list[str] = []
+
+            def read(stream: UsageStream = stream, texts: list[str] = texts) -> None:
+                texts.append(stream.text())
+
+            first = threading.Thread(target=read)
+            first.start()
+            entered.wait(5)
+            with pytest.raises(StreamBusyError):
+                next(stream)
+            if closes:
+                stream.close()
+            leave.set()
+            first.join()
+            assert stream.record is not None
+            assert stream.record.outcome is (Outcome.CLOSED if closes else Outcome.COMPLETED)
+            assert texts == ([""] if closes else ["Hello"])
+
+
+def test_a_stream_that_is_closed_while_its_adapter_is_loaded() -> None:
+    """Nothing is sent, and there is nothing to record."""
+    records: list[UsageRecord] = []
+    adapter: Any = FakeAdapter()
+    with Client(adapter, on_record=records.append) as client:
+        stream = client.stream(**ASK)
+
+        def warm(_request: Any, *, asynchronous: bool) -> None:
+            assert not asynchronous
+            stream.close()  # as another thread would
+
+        adapter.warm = warm
+        assert stream.text() == ""
+    assert not records
+    with pytest.raises(StreamNotEndedError, match="never sent a request has none"):
+        _ = stream.record
 
 
 def held_back(entered: threading.Event, leave: threading.Event) -> Any:

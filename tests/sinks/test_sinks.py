@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 import trio
+from tests._support.chat import HELLO
 from tests._support.fakes import FakeAdapter
 from tests._support.records import record_by
 
@@ -714,3 +715,20 @@ def test_a_kill_loses_no_record_that_was_written(tmp_path: Path) -> None:
     assert len(written) >= said - 1  # the last thing said may have been cut off
     JsonLinesSink(path)(record_by("next"))
     assert [found.model for found in JsonLinesSink.read(path)] == [*written, "next"]
+
+
+def test_a_sink_that_raises_a_cancellation_of_its_own(caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody has cancelled it: it is called once, and the record counts as lost."""
+    seen: list[UsageRecord] = []
+
+    async def sink(record: UsageRecord) -> None:
+        seen.append(record)
+        raise asyncio.CancelledError
+
+    async def main() -> None:
+        async with AsyncClient(FakeAdapter.of(HELLO), on_record=sink) as client:
+            await client.stream(model="m", messages=[]).drain()
+
+    asyncio.run(main())
+    assert len(seen) == 1
+    assert "on_record raised" in caplog.text

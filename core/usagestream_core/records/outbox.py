@@ -219,9 +219,11 @@ class Outbox:
                 await _in_context(parcel.context, self._delivered(parcel.record))
             except Exception as exc:  # noqa: BLE001 - logged there
                 self._failed(parcel.record, exc)
-            except BaseException:
-                parcel.holder = None
-                raise
+            except BaseException as exc:
+                if not _is_the_sinks_own(exc):
+                    parcel.holder = None
+                    raise
+                self._failed(parcel.record, exc)
             self._line.remove(parcel)
         self._hand_over()  # which takes this outbox off the register, if it is empty
 
@@ -357,6 +359,14 @@ def _current_task() -> asyncio.Task[None] | None:
         return asyncio.current_task()
     except RuntimeError:
         return None
+
+
+def _is_the_sinks_own(exc: BaseException) -> bool:
+    """Whether a cancellation is one that the sink met or made: nobody has cancelled its task."""
+    import asyncio
+
+    task = _current_task()
+    return isinstance(exc, asyncio.CancelledError) and task is not None and not task.cancelling()
 
 
 @coroutine

@@ -85,6 +85,15 @@ class Meter:
     With a `counter`, what was seen is kept, so that the record can estimate what nobody reported.
     """
 
+    # Of the class until they are needed, which they seldom are: each of a stream takes memory.
+    _counted: tuple[Sequence[int], int] = ((), 0)
+    """How many pieces there were, by choice and of other things, when the output was reported last:
+    what was written since is in no report."""
+    _written: Sequence[str] = ()
+    """What else the model wrote, that is in no chunk."""
+    _untrue: Sequence[str] = ()
+    """Counts that were reported as zero after something was sent."""
+
     def __init__(self, call: Call, counter: TokenCounter | None = None) -> None:
         self._id = uuid.uuid4().hex
         self._call = call
@@ -107,16 +116,9 @@ class Meter:
         self._texts: list[list[str]] = []
         """What was written, by choice, as plain strings: settling may run in the garbage collector,
         which may have closed any object that can be closed."""
-        self._written: list[str] = []
-        """What else the model wrote, that is in no chunk."""
         self._said = False
-        self._counted: tuple[list[int], int] = ([], 0)
-        """How many pieces there were, by choice and of other things, when the output was reported
-        last: what was written since is in no report."""
         self._zeros: dict[str, int] | None = None
         """Counts that are all zero: believed only of a stream that sent nothing."""
-        self._untrue: list[str] = []
-        """Counts that were reported as zero after something was sent."""
         self._tool_calls: dict[tuple[int, int], list[str]] = {}
         self._final: Usage | None = None
         self._running: RunningEstimate | None = None
@@ -446,7 +448,8 @@ class Meter:
         frame = report.annotation
         if report.written:
             self._said = True
-            self._written += [report.written] if self._counter is not None else []
+            if self._counter is not None:
+                vars(self).setdefault("_written", []).append(report.written)
         if report.anomaly is not None:
             self._anomaly(report.anomaly)
             self._wire_usage = _writable(report.wire_usage) or self._wire_usage
@@ -460,7 +463,7 @@ class Meter:
             self._zeros = None
             self._counts.update(report.counts)
             zeros = [name for name in _WHOLES if self._counts.get(name) == 0]
-            self._untrue = zeros if self._said else []
+            self._untrue = zeros if self._said else ()
             if "output_tokens" in report.counts:
                 others = [*self._tool_calls.values(), self._written]
                 self._counted = (list(map(len, self._texts)), sum(map(len, others)))

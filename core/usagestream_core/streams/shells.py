@@ -80,6 +80,7 @@ class SyncStream(_Held, UsageStream):
                 raise StopIteration
             if not state.asked:
                 self._open()
+                continue  # it may have been closed meanwhile
             if state.busy:
                 raise StreamBusyError
             state.busy = True
@@ -153,7 +154,7 @@ class SyncStream(_Held, UsageStream):
         return record
 
     def close(self) -> None:
-        if not self._state.busy:
+        if not (self._state.busy and self._state.asked):
             self._left(None)
             return
         # Another thread waits for the next bytes: it ends at once, and lets the connection go.
@@ -166,7 +167,13 @@ class SyncStream(_Held, UsageStream):
         self._state.leave_at_exit(self._body)
 
     def _open(self) -> None:
+        with self._state.alone():
+            self._ask()
+
+    def _ask(self) -> None:
         warm(self._adapter, self._request, asynchronous=False)
+        if self._state.closed:  # by another thread, while the adapter was loaded
+            return
         self._state.ask(self)
         try:
             self._body = self._adapter.open(self._request)
@@ -250,6 +257,7 @@ class AsyncStream(_Held, AsyncUsageStream):
                 raise StopAsyncIteration
             if not state.asked:
                 await self._open()
+                continue  # it may have been closed meanwhile
             if state.busy:
                 raise StreamBusyError
             state.busy = True
@@ -337,6 +345,10 @@ class AsyncStream(_Held, AsyncUsageStream):
         self._state.leave_at_exit(self._body)
 
     async def _open(self) -> None:
+        with self._state.alone():
+            await self._ask()
+
+    async def _ask(self) -> None:
         warm(self._adapter, self._request, asynchronous=True)
         self._state.ask(self)
         if self._state.policy.on_leave == "drain":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from contextlib import nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -12,13 +12,14 @@ from ..adapter import Interruptible, Warmable
 from ..errors import (
     ClientClosedError,
     RecoveryError,
+    StreamBusyError,
     UsageLimitExceededError,
 )
 from ..record import Outcome
 from .lifecycle import Lifecycle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
     from contextlib import AbstractContextManager
 
     from ..adapter import Adapter, Head, Request
@@ -98,6 +99,17 @@ class StreamState:
             raise ClientClosedError
         self.asked = True
         self.life.ask(holder)
+
+    @contextmanager
+    def alone(self) -> Generator[None]:
+        """Wait for the response. Raises `StreamBusyError` where somebody does already."""
+        if self.busy:
+            raise StreamBusyError
+        self.busy = True
+        try:
+            yield
+        finally:
+            self.busy = False
 
     def open(self, head: Head) -> None:
         """A response has begun."""
