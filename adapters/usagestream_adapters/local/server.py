@@ -23,6 +23,9 @@ __all__ = ["LocalServer", "break_connection"]
 
 _FLUSH: Final = 0.02
 """Seconds given to the client to take what was sent before the connection ends."""
+_KEEP_ALIVE: Final = 30
+"""Seconds that a connection is kept for the next request: longer than clients keep theirs (5 in
+httpx, 15 in aiohttp). One that is closed just as it is used again is an error to the client."""
 
 
 async def break_connection(scope: Scope, gone: asyncio.Future[Message], *, reset: bool) -> None:
@@ -66,6 +69,7 @@ class LocalServer:
             log_config=None,
             proxy_headers=False,
             server_header=False,
+            timeout_keep_alive=_KEEP_ALIVE,
             headers=[("server", name)],  # A recording tells by it who answered.
         )
         self._server = _Server(config)
