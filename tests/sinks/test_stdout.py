@@ -16,6 +16,7 @@ from tests._support.fakes import FakeAdapter
 from tests._support.records import record_by
 
 from usagestream import Client, JsonLinesSink, Outcome, StdoutSink, UsageRecord
+from usagestream_core.records import sinks as sinks_module
 
 ASK: dict[str, Any] = {"model": "gpt-4o", "messages": []}
 
@@ -82,11 +83,31 @@ def test_nobody_reads(pipe: tuple[int, IO[str]], blocking: bool) -> None:
     seen = list[bytes]()
     reader = threading.Thread(target=lambda: seen.extend(os.fdopen(reading, "rb", closefd=False)))
     reader.start()
+    vars(sink)["_timeout"] = 60
     sink(record("next"))
     file.close()
     reader.join()
     assert UsageRecord.model_validate_json(seen[-1]).model == "next"
     assert len(seen) == 2
+
+
+def test_a_reader_who_is_slow_is_waited_for(
+    pipe: tuple[int, IO[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What bounds it is the time in which nothing is read, not that of the whole line."""
+    reading, file = pipe
+    deadlines = list[float]()
+    takes_more = sinks_module._takes_more  # pyright: ignore[reportPrivateUsage]
+
+    def noted(descriptor: int, deadline: float) -> bool:
+        deadlines.append(deadline)
+        return takes_more(descriptor, deadline)
+
+    monkeypatch.setattr(sinks_module, "_takes_more", noted)
+    StdoutSink(file)(record("a", fill=3 * 4096))
+    assert len(deadlines) >= 4
+    assert deadlines == sorted(set(deadlines))
+    assert os.read(reading, 65536).endswith(b"\n")
 
 
 def test_a_pipe_that_would_block_after_all(

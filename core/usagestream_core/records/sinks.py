@@ -263,6 +263,7 @@ class StdoutSink:
                 raise TimeoutError(f"Standard output took nothing for {self._timeout:g} seconds")
             try:
                 left = left[os.write(descriptor, left[:_PIPE_BUF]) :]
+                deadline = time.monotonic() + self._timeout
             except BlockingIOError:
                 time.sleep(0.002)
         self._whole = True
