@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import os
 import sys
+import threading
+import time
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,32 @@ if sys.dont_write_bytecode:
 settings.register_profile("unhurried", deadline=None)
 settings.register_profile("quick", settings.get_profile("unhurried"), max_examples=25)
 settings.load_profile("unhurried")
+
+_collect = gc.collect
+
+
+def collect(generation: int = 2) -> int:
+    """Collect for certain: `gc.collect` does nothing while another thread is at it."""
+    here, began = threading.get_ident(), list[int]()
+
+    def note(phase: str, _: dict[str, int]) -> None:
+        if phase == "start" and threading.get_ident() == here:
+            began.append(here)
+
+    gc.callbacks.append(note)
+    try:
+        found = _collect(generation)
+        for _ in range(1000):  # unless this thread is at it itself, and a finalizer has asked
+            if began:
+                break
+            time.sleep(0.005)
+            found = _collect(generation)
+    finally:
+        gc.callbacks.remove(note)
+    return found
+
+
+gc.collect = collect
 
 
 def pytest_configure(config: pytest.Config) -> None:
