@@ -26,6 +26,9 @@ class Directory:
     imds: str = ""
     expires_in: int = 3600
     delay: float = 0.0
+    held: threading.Event | None = None
+    """What an answer waits for, for some seconds; `was_let_go` says whether it came."""
+    was_let_go: bool = False
     issued: list[str] = field(default_factory=list[str])
     asked: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
     refuse: tuple[int, dict[str, Any]] | None = None
@@ -80,6 +83,8 @@ class _Handler(BaseHTTPRequestHandler):
         with directory.lock:
             directory.asked.append(asked)
         time.sleep(directory.delay)
+        if directory.held is not None:
+            directory.was_let_go = directory.held.wait(10)
         if directory.refuse is not None:
             self._answer(*directory.refuse)
             return

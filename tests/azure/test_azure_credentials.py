@@ -422,7 +422,7 @@ def test_a_metadata_endpoint_that_hangs(
         monkeypatch.setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", url)
         begun = time.monotonic()
         raised = refused(world, entra_profile("managed-identity", token_timeout=0.3), server)
-        assert time.monotonic() - begun < 10
+        assert time.monotonic() - begun < 30
     assert "no response from the IMDS endpoint" in str(raised)
 
 
@@ -436,7 +436,7 @@ def test_a_metadata_endpoint_that_is_not_there(
     begun = time.monotonic()
     with pytest.raises(AuthenticationError, match="Assign a managed identity"):
         Client(entra_profile("managed-identity")).stream(**ASK).drain()
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 30
     assert server.requests == []
 
 
@@ -447,28 +447,27 @@ def test_an_authority_that_is_slow(
     directory.delay = 1.0
     begun = time.monotonic()
     refused(world, entra_profile(token_timeout=0.2), server)
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 30
 
 
 def test_the_event_loop_is_never_blocked(directory: Directory, entra_profile: Make) -> None:
     """While a sync credential waits for Entra, other tasks run."""
-    directory.delay = 1.0
-    beats = 0
+    directory.held = threading.Event()
 
-    async def heart() -> None:
-        nonlocal beats
-        while True:
-            beats += 1
-            await asyncio.sleep(0.01)
+    async def others() -> None:
+        while not directory.asked:  # noqa: ASYNC110 - by another thread
+            await asyncio.sleep(0.001)
+        assert directory.held
+        directory.held.set()
 
     async def run() -> None:
-        beating = asyncio.create_task(heart())
-        async with AsyncClient(entra_profile()) as client:
+        running = asyncio.create_task(others())
+        async with AsyncClient(entra_profile(token_timeout=60)) as client:
             await client.stream(**ASK).drain()
-        beating.cancel()
+        await running
 
     asyncio.run(run())
-    assert beats > 20  # blocked for that second, there would be a few before and after
+    assert directory.was_let_go  # blocked, the loop would have let Entra answer too late
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def test_ctrl_c(server: Emulator, tmp_path: Path) -> None:
     with start("chat", "count", "--save", "records.jsonl") as process:
         began = read_some(process)
         process.send_signal(signal.SIGINT)
-        rest, said = process.communicate(timeout=20)
+        rest, said = process.communicate(timeout=120)
     assert process.returncode == 130
     assert (began + rest).startswith(b"one ")
     assert (began + rest).endswith(b"\n")
@@ -66,7 +66,7 @@ def test_sigterm_where_json_is_asked_for(server: Emulator) -> None:
     with start("chat", "count", "--json") as process:
         wait_for_request(server)
         process.terminate()
-        shown, said = process.communicate(timeout=20)
+        shown, said = process.communicate(timeout=120)
     assert process.returncode == 143
     assert UsageRecord.model_validate_json(shown).outcome == "cancelled"
     assert said == b""
@@ -74,7 +74,7 @@ def test_sigterm_where_json_is_asked_for(server: Emulator) -> None:
 
 def wait_for_request(server: Emulator) -> None:
     """Wait until the emulator was asked."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not server.requests and time.monotonic() < deadline:
         time.sleep(0.01)
     time.sleep(0.2)
@@ -89,7 +89,7 @@ def test_a_reader_that_is_gone(server: Emulator, tmp_path: Path) -> None:
         assert process.stdout is not None
         process.stdout.close()
         process.stdout = None
-        _, said = process.communicate(timeout=20)
+        _, said = process.communicate(timeout=120)
     assert process.returncode == 141
     assert b"closed, " in said
     assert said.count(b"\n") == 1

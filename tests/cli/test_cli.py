@@ -181,7 +181,7 @@ def test_a_server_prints_its_addresses_and_serves_until_interrupted(command: str
             shown = [process.stdout.readline(), process.stdout.readline()]
             said = process.stderr.readline()
             process.send_signal(signal.SIGINT)
-            _, complaint = process.communicate(timeout=10)
+            _, complaint = process.communicate(timeout=120)
         finally:
             process.kill()  # or a failure would wait for it without end
     assert [line.partition("=http://127.0.0.1:")[0] for line in shown] == [

@@ -35,11 +35,11 @@ def in_a_child_of_a_busy_parent(lock: ForkSafeLock, status: int) -> int:
     def hold() -> None:
         with lock:
             held.set()
-            done.wait(10)
+            done.wait(60)
 
     holder = threading.Thread(target=hold)
     holder.start()
-    held.wait(10)
+    held.wait(60)
     child = os.fork()
     if not child:
         os._exit(status if lock.acquire(blocking=False) else 1)

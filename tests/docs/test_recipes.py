@@ -46,7 +46,7 @@ def program(tmp_path: Path) -> Path:
 def test_the_worker(program: Path) -> None:
     """Four tasks in two forked children leave four records in one file."""
     done = subprocess.run(
-        [sys.executable, str(program)], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, str(program)], capture_output=True, text=True, timeout=120, check=True
     )
     assert done.stdout == "['Two', 'Two', 'Two', 'Two']\n4 records, 80 tokens\n"
     assert {record.tags["queue"] for record in JsonLinesSink.read("usage.jsonl")} == {"questions"}
@@ -68,7 +68,7 @@ def test_a_pool_that_ends_its_workers_in_the_middle(program: Path, server: Emula
         source = source.replace(shown, tried)
     program.write_text(source, "utf-8")
     done = subprocess.run(
-        [sys.executable, str(program)], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, str(program)], capture_output=True, text=True, timeout=120, check=True
     )
     assert done.stdout.startswith("1 records, ")
     (record,) = JsonLinesSink.read("usage.jsonl")

@@ -20,7 +20,7 @@ PATHS = {
 @pytest.fixture(scope="session")
 def http() -> Iterator[httpx2.Client]:
     """Return a client without credentials."""
-    with httpx2.Client(timeout=5) as client:
+    with httpx2.Client(timeout=60) as client:
         yield client
 
 

@@ -74,13 +74,13 @@ def test_silence(http: httpx2.Client, server: Emulator, scenario: Scenario) -> N
     server.script(scenario)
     url = server.openai_base_url + "/chat/completions"
     started = time.monotonic()
-    with http.stream("POST", url, json=BODY, headers=AUTH, timeout=0.2) as response:
+    with http.stream("POST", url, json=BODY, headers=AUTH, timeout=1.0) as response:
         got = ""
         with contextlib.suppress(httpx2.ReadTimeout):
             for piece in response.iter_text():
                 got += piece
                 assert server.open_connections == 1
-    assert time.monotonic() - started > 0.15
+    assert time.monotonic() - started > 0.9
     assert ("[DONE]" in got) == (scenario is scenarios.held_after_done)
     assert server.wait_idle()
     assert server.disconnects == 1

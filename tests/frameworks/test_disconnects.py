@@ -74,7 +74,7 @@ def asgi(app: Any) -> Generator[int]:
             yield listening.getsockname()[1]
         finally:
             running.should_exit = True
-            thread.join(30)
+            thread.join(60)
 
 
 @contextmanager
@@ -96,7 +96,7 @@ def aiohttp(app: web.Application) -> Generator[int]:
         finally:
             run(runner.cleanup())
             loop.call_soon_threadsafe(loop.stop)
-            thread.join(30)
+            thread.join(60)
             loop.close()
 
 
@@ -111,7 +111,7 @@ def wsgi(app: Any, view: Any = None) -> Generator[int]:
     finally:
         running.shutdown()
         running.server_close()
-        thread.join(30)
+        thread.join(60)
         (view or app.view_functions["ask"]).__globals__["client"].close()
 
 
@@ -155,7 +155,7 @@ Serving = Callable[[Any], AbstractContextManager[int]]
 
 def visit(port: int, *, until: bytes) -> bytes:
     """Ask as a browser does, and go once a piece of the answer has come."""
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as browser:
+    with socket.create_connection(("127.0.0.1", port), timeout=120) as browser:
         browser.sendall(b"GET /ask?question=Count HTTP/1.1\r\nHost: localhost\r\n\r\n")
         seen = b""
         while until not in seen:
@@ -167,7 +167,7 @@ def visit(port: int, *, until: bytes) -> bytes:
 
 def records() -> list[UsageRecord]:
     """Give what was recorded, once there is something."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         gc.collect()
         found = list(JsonLinesSink.read("usage.jsonl")) if Path("usage.jsonl").exists() else []
@@ -270,6 +270,6 @@ def test_an_async_generator_behind_a_middleware() -> None:
     app.add_middleware(_Passing)
     with asgi(app) as port:
         visit(port, until=b'"3 "')
-    (record,) = records()
+        (record,) = records()
     assert (record.outcome, record.reason) == ("completed", "drained")
     assert record.usage.source == "reported"

@@ -51,7 +51,10 @@ def database(url: str) -> Iterator[Database]:
 
 
 class Kept(SqlLedger):
-    """A ledger whose rows can be looked at."""
+    """A ledger whose rows can be looked at. A busy machine does not make it impatient."""
+
+    def __init__(self, url: str, *, patience: float = 60, **more: Any) -> None:
+        super().__init__(url, patience=patience, **more)
 
     def rows(self) -> dict[str, dict[str, Any]]:
         """Each row by its id."""
@@ -61,7 +64,7 @@ class Kept(SqlLedger):
 
     def row(self) -> dict[str, Any]:
         """The only row, once all is written."""
-        assert self.flush(10)
+        assert self.flush(60)
         (row,) = self.rows().values()
         return row
 

@@ -42,9 +42,9 @@ def configured(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 def test_status_says_how_it_stands(ledger: Kept, configured: Path) -> None:
     """What ended, what is open since when, what waits."""
     beginning = begun()
-    assert ledger.begin(beginning).wait(10)
+    assert ledger.begin(beginning).wait(60)
     ledger.end(record_of())
-    assert ledger.flush(10)
+    assert ledger.flush(60)
     ledger._spool.append([Entry("end", record_of(), None).line()])
     said = run("status")
     assert said.exit_code == 0
@@ -82,7 +82,7 @@ def test_status_says_that_the_database_is_away(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.usefixtures("configured")
 def test_settle_settles_the_streams_of_the_dead(ledger: Kept) -> None:
     """And says how many."""
-    assert ledger.begin(begun()).wait(10)
+    assert ledger.begin(begun()).wait(60)
     with ledger._database.writing() as connection:
         connection.execute(update(processes).values(pid_began="1"))
     assert run("settle").output == "1 stream was settled.\n"
@@ -102,7 +102,7 @@ def test_what_is_imported_comes_out_again(
     sink.close()
     assert run("import", "usage.jsonl").output == "3 records are in the ledger.\n"
     assert run("import", "usage.jsonl", "usage.jsonl").exit_code == 0
-    assert ledger.begin(begun()).wait(10)
+    assert ledger.begin(begun()).wait(60)
     assert len(ledger.rows()) == 4
     lines = run("export").output.splitlines()
     assert [UsageRecord.model_validate_json(line) for line in lines] == records

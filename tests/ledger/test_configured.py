@@ -60,7 +60,7 @@ def test_a_url_in_the_environment_keeps_every_stream(
         one.stream(**ASK).drain()
         other.stream(**ASK).drain()
     list(meter(ITEMS, model="m"))
-    assert kept().flush(10)
+    assert kept().flush(60)
     with kept()._database.reading() as connection:
         count = connection.exec_driver_sql("SELECT count(*) FROM usagestream_streams").scalar()
     assert count == 3

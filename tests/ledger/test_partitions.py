@@ -73,7 +73,7 @@ def ledger(url: str, tmp_path: Path) -> Iterator[Kept]:
     with Kept(url, spool=tmp_path / "spool.jsonl", beat_every=3600) as made:
         for each in records_at(NOW - timedelta(days=9), 20):
             made.end(each)
-        assert made.flush(10)
+        assert made.flush(60)
         partition, months, _ = recipes()
         for recipe in (partition, months, months):
             run(url, recipe)
@@ -89,7 +89,7 @@ def test_what_is_there_stays_and_what_comes_goes_by_its_month(ledger: Kept, url:
     assert partitions(url) == {"before": 20, "rest": 0, **dict.fromkeys(names, 0)}
     for moment in (NEXT_MONTH, NEXT_MONTH - timedelta(microseconds=1), NOW + timedelta(days=400)):
         ledger.end(record_of(begun(started_at=moment)))
-    assert ledger.flush(10)
+    assert ledger.flush(60)
     later = {names[0]: 1, names[1]: 0, names[2]: 0}
     assert partitions(url) == {"before": 21, "rest": 1, **later}
     assert (ledger.away, ledger.lost) == (None, 0)
@@ -103,11 +103,11 @@ def test_saying_it_again_still_changes_nothing(ledger: Kept) -> None:
     beginning = begun()
     record = record_of(beginning, cost=price_of("1"))
     for _ in range(2):
-        assert ledger.begin(beginning).wait(10)
+        assert ledger.begin(beginning).wait(60)
         ledger.end(record)
     ledger.end(record.model_copy(update={"cost": price_of("3")}))
     ledger.replace(record.model_copy(update={"cost": price_of("2")}))
-    assert ledger.flush(10)
+    assert ledger.flush(60)
     rows = ledger.rows()
     assert len(rows) == 21
     assert (rows[record.id]["state"], rows[record.id]["cost_nano"]) == ("ended", 2_000_000_000)

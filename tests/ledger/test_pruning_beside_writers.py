@@ -64,12 +64,12 @@ def test_what_was_pruned_is_not_put_back(
     assert list(reader.prune(BORDER)) == [(1, 20)]
     for each in old:
         ledger.replace(repriced(each))
-    assert ledger.flush(10)
+    assert ledger.flush(60)
     assert ledger.rows() == {}
     ledger.end(late)
     ledger.replace(repriced(late))
     ledger.replace(repriced(old[0]))
-    assert ledger.flush(10)
+    assert ledger.flush(60)
     assert list(ledger.rows()) == [late.id]
     assert told(reader) == (21, Decimal(22))
 
@@ -122,7 +122,7 @@ def beside(held: Held, work: Callable[[], Any], then: Callable[[], Any]) -> Any:
     """Do one thing, and the other when the first is held; give what the other gave."""
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(work)
-        assert held.is_reached.wait(10)
+        assert held.is_reached.wait(60)
         found = then()
         first.result()
     assert held.was_waited_for, "the other did not come across the first"

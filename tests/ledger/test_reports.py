@@ -391,14 +391,14 @@ def test_what_a_ledger_writes_is_what_is_reported(url: str, reader: LedgerReader
     records = [each for each in made(40) if each.started_at < TODAY - timedelta(days=4)]
     for each in records:
         ledger.end(each)
-    assert ledger.flush(30)
+    assert ledger.flush(60)
     asked = {"by": ["day", "model"]}
     assert of_ledger(reader, asked) == of_records(records, asked)
     dearer = Rates(input=Decimal(900), output=Decimal(900))
     price = Price(source="new", model="o3", rates=dearer)
     changed = records[0].model_copy(update={"cost": cost_of(records[0].usage, price)})
     ledger.replace(changed)
-    assert ledger.flush(30)
+    assert ledger.flush(60)
     assert of_ledger(reader, asked) == of_records([changed, *records[1:]], asked)
     ledger.close()
 

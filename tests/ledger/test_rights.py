@@ -63,11 +63,11 @@ def test_a_service_writes_what_it_must(allowing: Allowing, tmp_path: Path) -> No
     url = allowing("SELECT, INSERT, UPDATE", processes="DELETE")
     with Kept(url, spool=tmp_path / "spool.jsonl", beat_every=3600) as ledger:
         beginning, old = begun(), record_of(begun(started_at=OLD))
-        assert ledger.begin(beginning).wait(10)
+        assert ledger.begin(beginning).wait(60)
         ledger.end(record_of(beginning))
         ledger.end(old)
         ledger.replace(old)
-        assert ledger.flush(10)
+        assert ledger.flush(60)
         ledger._writer._beat()
         assert ledger.settle() == []
         assert (ledger.away, ledger.lost, ledger._spool.size) == (None, 0, 0)

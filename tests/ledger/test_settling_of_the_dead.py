@@ -32,7 +32,7 @@ Opener = Callable[[], Kept]
 def began(ledger: Kept, **fields: Any) -> Begun:
     """Have a stream begin, and be written."""
     beginning = begun(**fields)
-    assert ledger.begin(beginning).wait(10)
+    assert ledger.begin(beginning).wait(60)
     return beginning
 
 
@@ -84,9 +84,9 @@ def test_a_stream_of_a_killed_process_is_settled_as_unknown(opener: Opener) -> N
 
     def die() -> None:  # pragma: no cover - in another process
         for each in (ended, left):
-            assert ledger.begin(each).wait(10)
+            assert ledger.begin(each).wait(60)
         ledger.end(record_of(ended))
-        assert ledger.flush(10)
+        assert ledger.flush(60)
         os._exit(9)
 
     pid = fork(die)
@@ -266,20 +266,20 @@ def test_a_forked_child_is_a_process_of_its_own(opener: Opener) -> None:
     """It writes its own streams, and leaves the parent's to the parent."""
     ours = opener()
     first, second, third = begun(), begun(), begun()
-    assert ours.begin(first).wait(10)
+    assert ours.begin(first).wait(60)
 
     def write() -> None:  # pragma: no cover - in another process
-        assert ours.begin(second).wait(10)
+        assert ours.begin(second).wait(60)
         ours.end(record_of(second))
-        assert ours.flush(10)
+        assert ours.flush(60)
         ours._writer._spool.append([])
 
     with ours._spool._open(0):
         pid = fork(write)
     assert os.waitpid(pid, 0)[1] == 0
-    assert ours.begin(third).wait(10)
+    assert ours.begin(third).wait(60)
     ours.end(record_of(first))
-    assert ours.flush(10)
+    assert ours.flush(60)
     rows = ours.rows()
     assert [rows[each.id]["state"] for each in (first, second, third)] == ["ended", "ended", "open"]
     assert rows[first.id]["process"] == rows[third.id]["process"] != rows[second.id]["process"]

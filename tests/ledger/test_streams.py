@@ -204,7 +204,7 @@ def test_nothing_of_a_conversation_is_kept(ledger: Kept, tmp_path: Path) -> None
     asked = {"model": "m", "messages": [{"role": "user", "content": "tell-nobody"}]}
     with Client(FakeAdapter.of(*HELLO), ledger=ledger) as client:
         assert client.stream(**asked).text() == "hello"  # type: ignore[arg-type]
-    assert ledger.flush(10)
+    assert ledger.flush(60)
     told = str(ledger.rows()).encode() + b"".join(
         file.read_bytes() for file in tmp_path.iterdir() if file.is_file()
     )

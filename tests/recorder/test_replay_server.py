@@ -40,14 +40,14 @@ def test_a_connection_ends_as_it_was_recorded(
     """Closed, reset, or silent: after all that was recorded."""
     with (
         ReplayServer(Replay(ended(good, how, tmp_path))) as server,
-        Client(openai(server.openai_base_url, timeout=0.3)) as client,
+        Client(openai(server.openai_base_url, timeout=1.0)) as client,
         client.stream(**ASK) as stream,
     ):
         # What comes after `[DONE]` changes nothing, so the connection itself is looked at.
         assert stream.text() == TEXT
     body = yaml.safe_load(good.read_text("utf-8"))["interactions"][0]["request"]["body"]
     with ReplayServer(Replay(ended(good, how, tmp_path))) as server:
-        connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=0.3)
+        connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=1.0)
         connection.request("POST", "/v1/chat/completions", body.encode())
         expected = {
             "RemoteProtocolError": http.client.IncompleteRead,
@@ -65,7 +65,7 @@ def test_a_client_that_leaves_is_not_waited_for(good: Path) -> None:
     slow = Replay(good, faults=[stall(60.0, after=2)])
     with (
         ReplayServer(slow) as server,
-        Client(openai(server.openai_base_url, timeout=0.2)) as client,
+        Client(openai(server.openai_base_url, timeout=1.0)) as client,
     ):
         stream = client.stream(**ASK)
         with pytest.raises(StreamInterruptedError):
@@ -83,7 +83,7 @@ def test_a_client_that_leaves_before_the_head(good: Path, tmp_path: Path) -> Non
     file.write_text(yaml.dump(document), "utf-8")
     with ReplayServer(Replay(file, pace="recorded")) as server:
         for length in (len(interaction["request"]["body"].encode()), 10_000):
-            connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=5)
+            connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=60)
             connection.putrequest("POST", "/v1/chat/completions")
             connection.putheader("content-length", str(length))
             connection.endheaders(interaction["request"]["body"].encode())

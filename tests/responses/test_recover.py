@@ -142,8 +142,8 @@ def test_what_is_still_written_is_waited_for(world: World, server: Emulator) -> 
     server.script(Scenario(text="Two", cut_after_frames=3, unfinished_retrievals=2))
     stream = cut(world, profile(server), **ASK, background=True)
     begun = time.monotonic()
-    assert stream.recover(timeout=10).usage.source is UsageSource.REPORTED
-    assert 1.0 < time.monotonic() - begun < 5
+    assert stream.recover(timeout=60).usage.source is UsageSource.REPORTED
+    assert 1.0 < time.monotonic() - begun < 30
 
 
 def test_what_is_still_written_is_cancelled(world: World, server: Emulator) -> None:

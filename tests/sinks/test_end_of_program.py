@@ -106,7 +106,7 @@ def test_the_end_of_the_program(tmp_path: Path, how: str, status: int, expected:
     ended = subprocess.run(
         [sys.executable, "-c", EXIT, how, str(path)],
         env={**os.environ, "PYTHONPATH": root},
-        timeout=30,
+        timeout=120,
         check=False,
         stderr=subprocess.PIPE,
     )

@@ -111,7 +111,7 @@ def test_it_is_set_aside_while_somebody_waits_to_append(tmp_path: Path) -> None:
             while not os.path.samestat(os.fstat(holder.fileno()), spool.path.stat()):
                 pytest.fail("not there")
             spool.path.rename(tmp_path / "spool.out")
-        waiting.join(10)
+        waiting.join(60)
     assert handed_in(spool) == ["a", "b"]
 
 

@@ -305,7 +305,7 @@ def test_opentelemetry_is_imported_on_use_alone(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("ConfigError USAGESTREAM_TELEMETRY: 'opentelemetry' cannot be")

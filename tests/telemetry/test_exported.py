@@ -120,7 +120,7 @@ def test_a_scrape_of_prometheus() -> None:
         sink(make_record(tags={"team": "search", "user": "nobody-4711"}))
         sink(make_record(outcome=Outcome.ABANDONED, tags={"team": "search"}))
         address = f"http://127.0.0.1:{httpd.server_port}/metrics"
-        with urllib.request.urlopen(address, timeout=10) as answer:
+        with urllib.request.urlopen(address, timeout=120) as answer:
             text = answer.read().decode()
     finally:
         httpd.shutdown()
@@ -157,7 +157,7 @@ class Stuck(SpanExporter):
         self.let_go = threading.Event()
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        self.let_go.wait(30)
+        self.let_go.wait(60)
         return SpanExportResult.FAILURE
 
 

@@ -341,7 +341,7 @@ def test_a_stream_that_is_open_when_the_program_ends(
 
     def end(how: str) -> tuple[int, str]:
         program = [sys.executable, "-c", EXIT, how, server.openai_base_url, str(path)]
-        ended = subprocess.run(program, timeout=30, check=False, capture_output=True, text=True)
+        ended = subprocess.run(program, timeout=120, check=False, capture_output=True, text=True)
         return ended.returncode, ended.stderr
 
     assert end(how) == end("bare")

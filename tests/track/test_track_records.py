@@ -87,7 +87,9 @@ def test_an_async_sink_is_awaited(server: Emulator, caplog: pytest.LogCaptureFix
                 stream = await client.chat.completions.create(**ASK, stream=True)
                 async for _ in stream:
                     pass
-            await asyncio.sleep(0.1)
+            async with asyncio.timeout(60):
+                while "on_record raised" not in caplog.text:  # noqa: ASYNC110 - said by a task
+                    await asyncio.sleep(0.001)
 
     with caplog.at_level(logging.ERROR, "usagestream"):
         asyncio.run(main())

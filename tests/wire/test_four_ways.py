@@ -196,7 +196,7 @@ class OneAnswer:
     def __init__(self, data: bytes) -> None:
         self._data = data
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self._listener.settimeout(10)
+        self._listener.settimeout(60)
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
@@ -209,12 +209,12 @@ class OneAnswer:
                 connection.recv(65536)
                 connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n")
                 connection.sendall(self._data)
-                self._done.wait(10)
+                self._done.wait(60)
 
     def close(self) -> None:
         """Let the connection go."""
         self._done.set()
-        self._thread.join(10)
+        self._thread.join(60)
 
 
 @pytest.fixture
@@ -233,7 +233,7 @@ def test_last_words_are_not_waited_for_without_end(
     began = time.monotonic()
     record = way.over("responses", held.url)
     assert failed_with(record) == "quota"
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
 
 
 @pytest.mark.parametrize("value", [-7, 9.5, "9", 2**70, float("nan")])
