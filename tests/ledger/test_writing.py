@@ -588,6 +588,39 @@ def test_what_is_left_when_closing_fails_is_spooled(
     holder.join()
 
 
+def test_what_is_written_while_closing_gives_up_on_it_is_written_once(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread is in the middle of it: it goes on, and what was spooled meanwhile is the same."""
+    begun, going, raised = threading.Event(), threading.Event(), list[object]()
+    writing = Database.writing
+
+    @contextmanager
+    def slow(database: Database) -> Generator[Connection]:
+        begun.set()
+        assert going.wait(60)
+        with writing(database) as connection:
+            yield connection
+
+    monkeypatch.setattr(threading, "excepthook", raised.append)
+    monkeypatch.setattr("usagestream_adapters.ledger._ledger._LEAVING", 0.01)
+    ledger = Kept(url, spool=tmp_path / "spool.jsonl")
+    with monkeypatch.context() as patch:
+        patch.setattr(Database, "writing", slow)
+        ledger.end(record_of())
+        assert begun.wait(60)
+        thread = ledger._writer._thread
+        assert thread is not None
+        ledger.close()
+        assert len(ledger._spool) == 1
+        going.set()
+        thread.join(60)
+    assert (thread.is_alive(), raised) == (False, [])
+    assert ledger._writer.hand_in()
+    assert len(ledger.rows()) == 1
+    ledger._database.close()
+
+
 def test_a_ledger_says_which_it_is(ledger: Kept) -> None:
     """Without a password."""
     assert repr(ledger).startswith(("<SqlLedger sqlite:///", "<SqlLedger postgresql+psycopg://"))

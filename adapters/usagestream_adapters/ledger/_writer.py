@@ -11,6 +11,7 @@ import logging
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
@@ -233,13 +234,18 @@ class Writer:
 
     def _work(self) -> None:
         """Write all that waits."""
-        while self._entries:
-            group = [self._entries[place] for place in range(min(len(self._entries), _GROUP))]
+        while group := self._next_group():
             self._keep(group)
-            for _ in group:
-                self._entries.popleft()
+            with suppress(ValueError):  # who closes takes what is left, and may not wait for us
+                for entry in group:  # each is the first: removing it takes no search
+                    self._entries.remove(entry)
             self._is_stalled = False
             self._acknowledge(group)
+
+    def _next_group(self) -> list[Entry]:
+        with suppress(IndexError):  # as above
+            return [self._entries[place] for place in range(min(len(self._entries), _GROUP))]
+        return []  # pragma: no cover - taken between two looks at it
 
     def _acknowledge(self, group: Sequence[Entry]) -> None:
         with self._changed:
