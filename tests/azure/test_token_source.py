@@ -28,6 +28,7 @@ from usagestream_adapters.sdk.credentials import (
     TokenSource,
     _PrivateLoop,  # pyright: ignore[reportPrivateUsage]
 )
+from usagestream_core.locks import ForkSafeLock
 
 Make = Callable[..., AzureProfile]
 
@@ -44,11 +45,14 @@ class Fake:
         self.forgotten = 0
         self.closed = 0
         self.failure: Exception | None = None
+        self.first_waits_for: Callable[[], object] = object
 
     def __call__(self) -> Token:
         self.calls += 1
         number = self.calls
         time.sleep(self.delay)
+        if number == 1:
+            self.first_waits_for()
         if self.failure is not None:
             raise self.failure
         now = time.time()
@@ -84,6 +88,23 @@ class Getter:
                 )
 
             return asyncio.run(all_of_them())
+
+        arrived, lock = threading.Semaphore(0), self.source._lock
+
+        class Counting(ForkSafeLock):
+            def acquire(self, blocking: bool = True) -> bool:
+                arrived.release()
+                return lock.acquire(blocking)
+
+            def release(self) -> None:
+                lock.release()
+
+        def all_are_here() -> None:
+            for _ in range(count):
+                assert arrived.acquire(timeout=60)
+
+        self.source._lock = Counting()
+        fake_of(self).first_waits_for = all_are_here
 
         def one(_: int) -> Any:
             try:
