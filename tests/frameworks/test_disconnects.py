@@ -41,16 +41,19 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 SLOW = Scenario(text=[f"{number} " for number in range(40)], delay=0.02)
+SLOWER = Scenario(text=[f"{number} " for number in range(6)], delay=0.5)
 
 
 @pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
+def server(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Emulator]:
     """The provider, slow; what is recorded goes into a folder of its own."""
     monkeypatch.chdir(tmp_path)
     with Emulator() as running:
         monkeypatch.setenv("OPENAI_API_KEY", "example-key")
         monkeypatch.setenv("OPENAI_BASE_URL", running.openai_base_url)
-        running.script(SLOW)
+        running.script(getattr(request, "param", SLOW))
         yield running
 
 
@@ -264,8 +267,13 @@ def test_a_sync_generator_behind_a_middleware() -> None:
 
 
 @pytest.mark.usefixtures("server")
+@pytest.mark.parametrize("server", [SLOWER], indirect=True)
 def test_an_async_generator_behind_a_middleware() -> None:
-    """The task is cancelled by way of the middleware's own group of tasks."""
+    """The task is cancelled by way of the middleware's own group of tasks.
+
+    It waits for the provider then, who takes his time: cancelled while it hands over what it has,
+    the generator is dropped in a cycle, and collected in any order.
+    """
     app = example("FastAPI")
     app.add_middleware(_Passing)
     with asgi(app) as port:
