@@ -46,7 +46,9 @@ def _of(pattern: str) -> st.SearchStrategy[str]:
     return st.from_regex(pattern, fullmatch=True)
 
 
-random = _of(r"[a-z]{3}[A-Z]{2}[0-9][A-Za-z0-9]{10,30}")
+random = _of(r"[a-z]{3}[A-Z]{2}[0-9][A-Za-z0-9]{10,30}").filter(
+    lambda text: not is_placeholder(text)
+)
 """A credential without a shape."""
 
 KINDS: dict[str, st.SearchStrategy[str]] = {
@@ -60,9 +62,9 @@ KINDS: dict[str, st.SearchStrategy[str]] = {
     ),
     "shared access key": random.map("Endpoint=sb://a/;SharedAccessKey={}".format),
     "connection string": random.map("Server=db;User Id=sa;Password={};Encrypt=yes".format),
-    "PEM": st.text(ALNUM + "+/", min_size=64, max_size=200).map(
-        "-----BEGIN RSA PRIVATE KEY-----\n{}\n-----END RSA PRIVATE KEY-----".format
-    ),
+    "PEM": st.text(ALNUM + "+/", min_size=64, max_size=200)
+    .filter(lambda text: not is_placeholder(text))
+    .map("-----BEGIN RSA PRIVATE KEY-----\n{}\n-----END RSA PRIVATE KEY-----".format),
     "password=": random.map("password={}".format),
     "pwd": random.map("and pwd={} then".format),
     "userinfo": random.map("postgresql://app:{}@db.internal/main".format),
