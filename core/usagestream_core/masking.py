@@ -219,7 +219,7 @@ def _coded(part: str) -> Iterator[str]:
 _ESCAPE: Final = re.compile(
     r"""
     (?<!\\)\\+(?:
-        (?-i:U)(?P<U>[0-9a-f]{8}) | u\{?(?P<u>[0-9a-f]{4})\}? |
+        (?-i:U)(?P<U>[0-9a-f]{8}) | u(?P<u>[0-9a-f]{4}) | u\{(?P<b>[0-9a-f]{1,6})\} |
         x(?P<x>[0-9a-f]{2}) | (?P<o>[0-3][0-7]{2}) | [nrt]
     )
     | %(?:25)*(?P<p>[0-9a-f]{2})
@@ -233,7 +233,7 @@ _LONGEST: Final = 12
 _HALF: Final = re.compile(
     r"(?:\\[ux]?\{?[0-9a-f]{0,7}|%(?:25)*[0-9a-f]?|&[#a-z0-9]{0,9})\Z", re.IGNORECASE
 )
-_BASES: Final = {"u": 16, "U": 16, "x": 16, "o": 8, "p": 16, "h": 16, "d": 10}
+_BASES: Final = {"u": 16, "b": 16, "U": 16, "x": 16, "o": 8, "p": 16, "h": 16, "d": 10}
 _BYTES: Final = "xop"
 """Escapes that stand for a byte; the others stand for a character."""
 _NAMED: Final = {"quot": b'"', "amp": b"&", "lt": b"<", "gt": b">", "apos": b"'"}

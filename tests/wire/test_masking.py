@@ -66,6 +66,7 @@ EACH: dict[str, Callable[[str], str]] = {
     "as it is": str,
     "JSON": lambda each: f"\\u{ord(each):04X}",
     "JSON, escaped again": lambda each: f"\\\\u{ord(each):04x}",
+    "JavaScript": lambda each: f"\\u{{{ord(each):x}}}",
     "a character beyond": lambda each: f"\\U{ord(each):08x}",
     "a byte": lambda each: f"\\x{ord(each):02x}",
     "octal": lambda each: f"\\{ord(each):03o}",
@@ -89,6 +90,7 @@ ODD = "\"'\\%&"
     ),
     how=st.lists(st.sampled_from(list(EACH)), min_size=1, max_size=40),
 )
+@example(secret="sk-a}bcdefgh", how=["as it is", "as it is", "as it is", "JSON"])
 def test_each_character_in_a_spelling_of_its_own(secret: str, how: list[str]) -> None:
     """A secret is found though each character is written in another way, or escaped twice."""
     text = "".join(EACH[name](each) for each, name in zip(secret, cycle(how), strict=False))
