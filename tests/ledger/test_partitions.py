@@ -1,6 +1,6 @@
 """The ledger on a table that was partitioned as the docs say: nothing else changes."""
 
-# pyright: reportPrivateUsage=false, reportUnknownMemberType=false
+# pyright: reportPrivateUsage=false
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What PostgreSQL does for what it is asked: by its indexes, and adding up without sorting."""
 
-# pyright: reportPrivateUsage=false, reportUnknownMemberType=false
+# pyright: reportPrivateUsage=false
 
 from __future__ import annotations
 
