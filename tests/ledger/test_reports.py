@@ -114,7 +114,8 @@ def test_tags_may_have_any_name(database: Database, reader: LedgerReader) -> Non
     names = ["gr\u00f6\u00dfe", "a\"b'\\c", "a\tb", "plain name"]
     record = made(1)[0].model_copy(update={"tags": {name: f"of {name}" for name in names}})
     keep(database, [record])
-    asked = {"by": [f"tag:{name}" for name in names]}
+    asked: dict[str, Any] = {"by": [f"tag:{name}" for name in names]}
+    asked["where"] = {f"tag:{name}": [f"of {name}", ""] for name in names}
     assert of_ledger(reader, asked) == of_records([record], asked)
     assert of_ledger(reader, asked)[0]["tag:a\tb"] == "of a\tb"
 
