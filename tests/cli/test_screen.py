@@ -243,3 +243,16 @@ def test_a_real_terminal(server: Emulator) -> None:
     assert b"\x1b[2J" not in shown
     assert rb"\x1b]0;owned\x07\x1b[2Jdone" in shown
     assert b"m[/oops]" in shown
+
+
+def test_a_console_whose_reader_has_gone() -> None:
+    """The command hears of it, and ends as one does whose pipe was closed."""
+
+    class Gone(io.StringIO):
+        def write(self, text: str, /) -> int:
+            raise BrokenPipeError
+
+    made = screen.console()
+    made.file = Gone()
+    with pytest.raises(BrokenPipeError):
+        made.print("Is anybody there?")

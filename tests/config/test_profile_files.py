@@ -14,7 +14,7 @@ from usagestream import Client, ConfigError, Profile
 from usagestream_adapters.azure import AzureProfile
 from usagestream_adapters.openai import OpenAIAdapter, OpenAIProfile
 from usagestream_core.profile import secret_fields
-from usagestream_core.profiles.file import line_of
+from usagestream_core.profiles.file import line_of, read_file
 from usagestream_core.profiles.resolve import resolve_profile
 
 Write = Callable[..., Path]
@@ -329,3 +329,9 @@ def test_the_line_of_a_key(keys: tuple[str, ...], line: int | None) -> None:
         "d.provider = 1\n"
     )
     assert line_of(text, keys) == line
+
+
+def test_a_file_that_has_gone(tmp_path: Path) -> None:
+    """The reason is a sentence."""
+    with pytest.raises(ConfigError, match=r"usagestream\.toml cannot be read: No such file or"):
+        read_file(tmp_path / "usagestream.toml")

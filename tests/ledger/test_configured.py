@@ -215,3 +215,17 @@ except ConfigError as exc:
         [sys.executable, "-c", program], capture_output=True, text=True, check=False
     )
     assert re.search(says, done.stdout), done.stdout + done.stderr
+
+
+def test_a_driver_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is looked for when the ledger is made, and its absence is of the configuration."""
+
+    def make(url: str) -> None:
+        raise ImportError("psycopg is not here")
+
+    def maker(url: str, place: str) -> Any:
+        return make
+
+    monkeypatch.setattr(ledgers, "_maker", maker)
+    with pytest.raises(ConfigError, match=r"this ledger cannot be used\. psycopg is not here"):
+        Client(FakeAdapter(), ledger="postgresql://u@127.0.0.1/missing-driver")

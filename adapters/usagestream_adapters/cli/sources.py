@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from pathlib import Path
+from stat import S_ISREG
 from typing import TYPE_CHECKING
 
 import click
@@ -91,7 +92,7 @@ def opened(url: str) -> Generator[LedgerReader]:
 def _is_sqlite(source: str) -> bool:
     path = Path(source)
     try:
-        if not path.is_file():  # a pipe would lose what is read of it here
+        if not S_ISREG(path.stat().st_mode):  # a pipe would lose what is read of it here
             return False
         with path.open("rb") as file:
             return file.read(16) == b"SQLite format 3\0"
