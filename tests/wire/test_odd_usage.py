@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import json
 import warnings
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 from tests._support.chat import USAGE, body, choice, decode, frame
 from tests._support.fakes import FakeAdapter
 
-from usagestream import Client, Outcome, UsageRecord, UsageSource
+from usagestream import Client, Outcome, StreamError, UsageRecord, UsageSource
 from usagestream_adapters.wire.counts import count_in, find_usage, read_counts
 
 HI = frame(choice(content="Hi"))
@@ -282,3 +284,35 @@ def test_a_stream_in_a_reference_cycle_leaves_its_record() -> None:
         abandon()
     assert [record.outcome for record in records] == [Outcome.ABANDONED]
     assert records[0].usage.source is UsageSource.ESTIMATED
+
+
+LONG = "x" * 100_000
+DEEP: Any = json.loads('{"a":[' * 20 + "]}" * 20)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"id": LONG},
+        {"model": LONG},
+        {"service_tier": LONG},
+        {"choices": [choice(finish=LONG)]},
+        {"choices": [choice(n, finish="stop") for n in range(5_000)]},
+        {"usage": {**USAGE, "note": LONG, LONG: [LONG] * 3}},
+        {"usage": {**USAGE, **{f"k{n}": n for n in range(5_000)}}},
+        {"usage": {**USAGE, "list": [1] * 50_000, "deep": DEEP}},
+        {"error": {"message": LONG, "code": LONG}},
+    ],
+    ids=map(str, range(9)),
+)
+def test_what_a_server_says_fills_no_record(said: dict[str, Any]) -> None:
+    """Of each text, object and list so much is kept as a server has a reason to send."""
+    records: list[UsageRecord] = []
+    stream = body({**frame(choice(content="Hi")), **said}, STOP)
+    with Client(FakeAdapter.of(stream), on_record=records.append) as client, suppress(StreamError):
+        client.stream(model="m", messages=[]).drain()
+    (record,) = records
+    assert len(record.model_dump_json()) < 40_000
+    assert UsageRecord.model_validate_json(record.model_dump_json()) == record
+    if "usage" in said:
+        assert record.usage.total_tokens == 20

@@ -6,6 +6,7 @@ import math
 import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from ..chunk import Chunk
@@ -19,6 +20,7 @@ from ..errors import (
 )
 from ..estimates.estimate import estimate
 from ..estimates.running import RunningEstimate
+from ..json_types import is_array, is_object
 from ..masking import Mask
 from ..record import Outcome, RecordedError, UsageRecord
 from ..records.ledger import Begun
@@ -41,6 +43,11 @@ _WHOLES: Final = ("input_tokens", "output_tokens")
 """Counts that no answer has none of."""
 _MOST_ANOMALIES: Final = 10
 """Anomalies that are kept: the first ones, and one more, the last."""
+_LONGEST_TEXT: Final = 4_000
+"""Characters of each text of a server's that a record keeps."""
+_MOST_ITEMS: Final = 200
+"""Entries of each object and list that it keeps."""
+_DEEPEST: Final = 5
 _MOST_ANNOTATIONS: Final = 1_000
 """Frames without a chunk that are kept for the next one; of more, the last."""
 
@@ -319,19 +326,24 @@ class Meter:
         call, head = self._call, self._head
         parts = Parts(self._failed_parts)
         mask = parts.part("secrets", lambda: Mask.of(call.secrets()), Mask.of_everything())
-        parts.add("request_ids", lambda: mask.value(dict(_request_ids(head, error))))
-        parts.add("spillover", lambda: mask.value(dict(getattr(head or error, "spillover", {}))))
-        parts.add("finish_reasons", lambda: mask.value(dict(self._finish_reasons)))
+
+        def said(value: Any) -> Any:
+            """What a server says, as a record takes it."""
+            return mask.value(_bounded(value))
+
+        parts.add("request_ids", lambda: said(dict(_request_ids(head, error))))
+        parts.add("spillover", lambda: said(dict(getattr(head or error, "spillover", {}))))
+        parts.add("finish_reasons", lambda: said(self._finish_reasons))
         parts.add("usage_request", lambda: getattr(head or error, "usage_request", None))
         parts.add("reopenings", lambda: getattr(head or error, "reopenings", 0))
-        parts.add("response_model", lambda: mask.value(self._response_model))
-        parts.add("response_id", lambda: mask.value(self._response_id))
-        parts.add("service_tier", lambda: mask.value(self._service_tier))
+        parts.add("response_model", lambda: said(self._response_model))
+        parts.add("response_id", lambda: said(self._response_id))
+        parts.add("service_tier", lambda: said(self._service_tier))
         parts.add("service_tier_asked", lambda: mask.value(_tier_asked(call.params)))
-        parts.add("region", lambda: mask.value(head.region) if head else None)
+        parts.add("region", lambda: said(head.region) if head else None)
         parts.add("error", lambda: None if error is None else _recorded(error, head, mask))
         usage = parts.add("usage", lambda: self._final_usage(outcome), lambda: self.usage)
-        parts.add("wire_usage", lambda: mask.value(self._wire_usage))
+        parts.add("wire_usage", lambda: said(self._wire_usage))
         parts.add("anomalies", lambda: (usage or Usage()).anomalies())
         first = self._first_chunk
         record = parts.record(
@@ -503,6 +515,21 @@ class Meter:
         return Chunk(usage=self._final, raw=self._wire_frame, annotations=tuple(self._annotations))
 
 
+def _bounded(value: Any, depth: int = 0) -> Any:
+    """The same without what no server has a reason to say: a record is kept, and sent on."""
+    if isinstance(value, str):
+        return value[:_LONGEST_TEXT]
+    below = depth + 1
+    if is_array(value):
+        most = _MOST_ITEMS if depth < _DEEPEST else 0
+        return [_bounded(each, below) for each in value[:most]]
+    if is_object(value):
+        most = _MOST_ITEMS if depth < _DEEPEST else 0
+        items = islice(value.items(), most)
+        return {_bounded(name): _bounded(each, below) for name, each in items}
+    return value
+
+
 def _writable(value: Any) -> Any:
     """The same without numbers that JSON has no word for, which a record could not be read with."""
     if isinstance(value, dict):
@@ -535,7 +562,7 @@ def _recorded(error: BaseException, head: Head | None, mask: Mask) -> RecordedEr
         code = error.code
     return RecordedError(
         type=type(error).__name__,
-        message=mask.text(str(error)) if isinstance(error, UsageStreamError) else None,
+        message=mask.text(_bounded(str(error))) if isinstance(error, UsageStreamError) else None,
         status=status,
-        code=mask.value(code),
+        code=mask.value(_bounded(code)),
     )
