@@ -470,6 +470,21 @@ def test_a_stream_that_is_closed_while_its_adapter_is_loaded() -> None:
         _ = stream.record
 
 
+def test_a_stream_that_is_begun_again_while_its_adapter_is_loaded() -> None:
+    """It has a reader already."""
+    adapter: Any = FakeAdapter()
+
+    def warm(_request: Any, *, asynchronous: bool) -> None:
+        assert not asynchronous
+        with pytest.raises(StreamBusyError):  # as another thread would
+            next(stream)
+
+    with Client(adapter) as client:
+        stream = client.stream(**ASK)
+        adapter.warm = warm
+        assert stream.text() == "Hello"
+
+
 def held_back(entered: threading.Event, leave: threading.Event) -> Any:
     """An adapter whose body says that it is being read, and comes when it is let go."""
 

@@ -316,3 +316,10 @@ def test_what_a_server_says_fills_no_record(said: dict[str, Any]) -> None:
     assert UsageRecord.model_validate_json(record.model_dump_json()) == record
     if "usage" in said:
         assert record.usage.total_tokens == 20
+
+
+def test_a_total_and_nothing_else() -> None:
+    """It is what was reported, and that it is no sum of what is estimated is said."""
+    record = recorded(HI, STOP, frame(usage={"total_tokens": 32}))
+    assert (record.usage.source, record.usage.total_tokens) == (UsageSource.ESTIMATED, 32)
+    assert record.anomalies == ("total_tokens != input_tokens + output_tokens",)
