@@ -138,7 +138,8 @@ class UsageRecord(Described, frozen=True):
     """What ended the stream badly; `None` where nothing did."""
     reason: str | None = None
     """What ended the stream where the outcome does not say it: `output_tokens_limit`, `drained`
-    (left early, and then read to its end), `drain_timeout`, `exit` (of the interpreter)."""
+    (left early, and then read to its end), `drain_timeout`, `client_closed` (before it was read to
+    its end), `exit` (of the interpreter)."""
 
     started_at: datetime
     """When the request was sent."""

@@ -48,6 +48,25 @@ def test_no_thread_is_left_behind(server: Emulator) -> None:
         assert not thread.is_alive()
 
 
+def test_a_client_closed_before_its_stream_is_left(server: Emulator) -> None:
+    """Draining finds the connection closed by our own side: nobody else is to blame."""
+
+    async def main() -> list[Any]:
+        records: list[Any] = []
+        server.script(Scenario(text=TEXT, delay=0.05))
+        client = AsyncClient(openai(server), on_record=records.append)
+        stream = client.stream(model="gpt-4o", messages=QUESTION, on_leave="drain")
+        await anext(stream)
+        await client.close()
+        await stream.close()
+        await client.close()
+        return records
+
+    (record,) = asyncio.run(main())
+    assert (record.outcome, record.reason) == (Outcome.CLOSED, "client_closed")
+    assert record.error is None
+
+
 def test_a_drain_in_the_background_does_not_hold_the_task(server: Emulator) -> None:
     """On asyncio, leaving the block is quick; closing the client waits for the figure."""
 

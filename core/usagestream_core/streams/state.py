@@ -206,7 +206,9 @@ class StreamState:
         elif self.meter.over:
             self.life.settle_end(reason="drained")
         else:
-            self.life.settle(Outcome.CLOSED, reason="drain_timeout")
+            closed = self.policy.client_closed()
+            reason = "client_closed" if closed else "drain_timeout"
+            self.life.settle(Outcome.CLOSED, reason=reason)
 
     @property
     def has_rest(self) -> bool:
@@ -219,8 +221,11 @@ class StreamState:
         self.ready.clear()
 
     def rest_broke(self, exc: Exception) -> None:
-        """What nobody waits for did not come. A time-out of ours says nothing of the stream."""
-        if not isinstance(exc, TimeoutError):
+        """What nobody waits for did not come.
+
+        A time-out of ours says nothing of the stream, nor do connections that the client closed.
+        """
+        if not (isinstance(exc, TimeoutError) or self.policy.client_closed()):
             self.broke(exc)
             self.ready.clear()
 
