@@ -312,3 +312,98 @@ def test_what_a_stream_has_cost_until_now() -> None:
     cost = meter.cost_so_far(1.0)
     assert cost is not None
     assert (cost.total, cost.lower_bound) == (Decimal(1), True)
+
+
+def spent(*items: Chunk | Report, counter: Any = None) -> Usage:
+    """What a stream used whose answer ended with these."""
+    meter = opened(*items, Report(done=True), counter=counter)
+    return meter.record(Outcome.COMPLETED, now=1.0).usage
+
+
+CALL = Chunk(tool_calls=(ToolCallDelta(index=0, id="c", name="f", arguments="one two three"),))
+SOON = Report(counts={"input_tokens": 5, "output_tokens": 1, "total_tokens": 6})
+
+
+@pytest.mark.parametrize(
+    ("items", "output"),
+    [
+        pytest.param([Chunk("one"), SOON, Chunk(" two three")], 3, id="text"),
+        pytest.param([Chunk("one"), SOON, Chunk("two three", index=1)], 3, id="another choice"),
+        pytest.param([Chunk("one"), SOON, Chunk("x", index=1), Chunk("y")], 2, id="a letter each"),
+        pytest.param([Chunk("one"), SOON, CALL], 11, id="a tool call"),
+        pytest.param([SOON, Report(written="one two three")], 3, id="what is in no chunk"),
+        pytest.param([Report(written="one two"), SOON, Chunk("x")], 3, id="both"),
+    ],
+)
+def test_what_is_written_after_it_was_counted(items: list[Any], output: int) -> None:
+    """An estimate takes the place of what was reported before, and not of the input."""
+    usage = spent(*items, counter=Words())
+    assert (usage.source, usage.input_tokens) == ("estimated", 5)
+    assert (usage.output_tokens, usage.total_tokens) == (output, 5 + output)
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        pytest.param([Chunk("one two three"), SOON], id="nothing more"),
+        pytest.param([CALL, Report(written="one two three"), SOON], id="nothing more of others"),
+        pytest.param([Chunk("one two three"), SOON, Chunk("")], id="nothing at all"),
+        pytest.param([SOON, Chunk("one")], id="as much as was counted"),
+        pytest.param([Chunk("one two"), SOON, Report(counts={"input_tokens": 5})], id="no output"),
+    ],
+)
+def test_what_was_counted_stands(items: list[Any]) -> None:
+    """Where nothing was written since, or no more than was counted."""
+    usage = spent(*items, counter=Words())
+    assert (usage.source, usage.output_tokens) == ("reported", 1)
+
+
+def test_a_count_without_an_estimate_of_its_own() -> None:
+    """Nothing is known to be more where nothing is counted, or where counting gives nothing."""
+    assert spent(SOON, Chunk("one two"), Report(written="x")).output_tokens == 1
+
+    class Silent:
+        def count(self, text: str, model: str) -> int | None:
+            return None
+
+    assert spent(SOON, Chunk("one two"), counter=Silent()).output_tokens == 1
+
+
+def test_zeros_beside_counts() -> None:
+    """Of the whole they are not believed once something was written; of a part they are."""
+    zeros = {"input_tokens": 5, "output_tokens": 0, "reasoning_tokens": 0}
+    believed = spent(Report(counts=zeros))
+    assert (believed.output_tokens, believed.odd) == (0, None)
+    for said in (Chunk("one two"), Report(written="one two")):
+        doubted = spent(said, Report(counts=zeros), counter=Words())
+        assert (doubted.source, doubted.output_tokens) == ("estimated", 2)
+        assert doubted.reasoning_tokens == 0
+        assert doubted.odd == ("output_tokens is 0, and something was sent",)
+    assert spent(Report(written="one"), Report(counts=ZEROS)).odd == (ALL_ZEROS,)
+
+
+def nested(depth: int, value: Any) -> Any:
+    """A value within so many lists and objects by turns."""
+    for level in reversed(range(depth)):
+        value = [value] if level % 2 else {"a": value}
+    return value
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ("x" * 4_001, "x" * 4_000),
+        (list(range(201)), list(range(200))),
+        ({str(n): n for n in range(201)}, {str(n): n for n in range(200)}),
+        ({"x" * 4_001: 1}, {"x" * 4_000: 1}),
+        (nested(4, "x"), nested(4, "x")),
+        (nested(4, ["x"]), nested(4, [])),
+        (nested(4, {"x": 1}), nested(4, {})),
+        (nested(5, "x"), nested(4, {})),
+    ],
+    ids=map(str, range(8)),
+)
+def test_of_what_a_server_says_so_much_is_kept(sent: Any, kept: Any) -> None:
+    """So many characters, entries and levels."""
+    meter = opened(Report(counts=COUNTS, wire_usage={"said": sent}))
+    assert meter.record(Outcome.COMPLETED, now=1.0).wire_usage == {"said": kept}

@@ -30,7 +30,7 @@ NEXT_MONTH = (THIS_MONTH + timedelta(days=32)).replace(day=1)
 
 def recipes() -> list[str]:
     """To partition, to make months, to drop one."""
-    found = re.findall(r"```sql\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
+    found = re.findall(r"```postgresql\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
     assert len(found) == 3
     return found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests._support.chat import choice, decode, event, frame, raw_items
+from tests._support.chat import USAGE, choice, decode, event, frame, raw_items
 
 from usagestream import Chunk, StreamFailedError
 from usagestream_adapters.wire.chat import ChatFrames
@@ -156,6 +156,7 @@ def test_an_odd_count_of_a_choice_is_said() -> None:
         ({"reasoning": {"content": "so"}}, "so"),
         ({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "so"}]}]}, "so"),
         ({"reasoning": {"text": {"text": {"text": {"text": {"text": "deep"}}}}}}, ""),
+        ({"reasoning": {"text": {"text": {"text": "so"}}}}, "so"),
     ],
 )
 def test_reasoning_by_the_first_name_that_says_it(delta: dict[str, Any], reasoning: str) -> None:
@@ -163,6 +164,22 @@ def test_reasoning_by_the_first_name_that_says_it(delta: dict[str, Any], reasoni
     (chunk,) = after_the_first(frame(choice(**delta)))
     assert isinstance(chunk, Chunk)
     assert chunk.reasoning == reasoning
+
+
+def test_thoughts_among_the_parts_of_an_answer() -> None:
+    """They are no part of its text, and what is no part of anything is not read."""
+    parts: list[Any] = [{"type": "thinking", "thinking": "so"}, {"type": "text", "text": "Hi"}, "x"]
+    (chunk,) = after_the_first(frame(choice(content=parts)))
+    assert isinstance(chunk, Chunk)
+    assert (chunk.text, chunk.reasoning) == ("Hi", "so")
+
+
+def test_usage_in_what_a_choice_says() -> None:
+    """It is looked for beside a text, too."""
+    chunk, report = after_the_first(frame(choice(role="assistant", content="Hi", usage=USAGE)))
+    assert isinstance(chunk, Chunk)
+    assert isinstance(report, Report)
+    assert (chunk.text, report.wire_usage) == ("Hi", USAGE)
 
 
 # --- what is not nothing but text

@@ -252,6 +252,7 @@ def more(**said: Any) -> dict[str, Any]:
         ([[call("a", index=0)], [more(id="b", index=0)]], [0, 0]),
         ([[call("a", index=1)], [call("b", index=4)], [more()]], [1, 4, 4]),
         ([[call("a", index=0)], [call("b")], [call("b")]], [0, 1, 1]),
+        ([[call("a", index=1)], [call("b", index=2)], [call("a")]], [1, 2, 1]),
         ([[call("a", index="0")], [call("b", index=1.0)], [more(index="0")]], [0, 1, 0]),
         ([call("a")], [0]),
         ([[call(None)], [{"function": {"name": "g"}}], [more()]], [0, 1, 1]),

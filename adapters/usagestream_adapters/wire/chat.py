@@ -272,7 +272,7 @@ _TEXTS: Final = ("text", "summary", "content", "thinking")
 
 def _joined_text(content: Json) -> str:
     """The text of `content` that is null, or a list of parts as some servers send it."""
-    return _plain([part for part in as_list(content) if is_object(part) and not _is_thought(part)])
+    return _plain([part for part in as_list(content) if not _is_thought(part)])
 
 
 def _whole(index: Json) -> int | None:
