@@ -16,6 +16,7 @@ from usagestream import AsyncClient, Client, ConfigError, Profile
 from usagestream_core.estimates.estimate import (
     _installed_counter,  # pyright: ignore[reportPrivateUsage]
 )
+from usagestream_core.pricing import _installed_pricers  # pyright: ignore[reportPrivateUsage]
 from usagestream_core.profiles.listing import list_profiles
 from usagestream_core.profiles.providers import installed_providers, load_adapter_type
 from usagestream_core.profiles.resolve import resolve_profile
@@ -53,11 +54,12 @@ def _two_providers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(EntryPoint, "load", load)
     monkeypatch.setattr(importlib.metadata, "entry_points", select)
     monkeypatch.delenv("USAGESTREAM_PROFILE", raising=False)
-    _installed_counter.cache_clear()
-    load_adapter_type.cache_clear()
+    looks = (_installed_counter, _installed_pricers, load_adapter_type)
+    for look in looks:
+        look.cache_clear()
     yield
-    _installed_counter.cache_clear()  # which found none among these packages
-    load_adapter_type.cache_clear()
+    for look in looks:
+        look.cache_clear()  # what was found among these packages, or not
 
 
 def test_installed_providers_are_sorted() -> None:

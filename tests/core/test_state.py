@@ -16,6 +16,7 @@ from tests._support.fakes import FakeAdapter
 from usagestream import (
     Outcome,
     RecoveryError,
+    StreamBusyError,
     StreamInterruptedError,
     StreamTruncatedError,
     UsageLimitExceededError,
@@ -388,6 +389,28 @@ def test_nothing_is_saved_of_a_stream_that_failed() -> None:
     state.broke(ConnectionResetError())
     assert state.has_tail is False
     state.life.settle_end()
+
+
+def test_a_rest_that_the_client_itself_has_cut_off() -> None:
+    """Its connections are closed: nobody else is to blame, and no time was up."""
+    closed = list[bool]()
+    made = Made(client_closed=lambda: bool(closed), on_leave="drain")
+    state = made.open(HI)
+    drain = state.leave(None)
+    assert drain is not None
+    closed.append(True)
+    state.rest_broke(ConnectionResetError())
+    assert state.meter.failure is None
+    state.drained(drain)
+    assert made.ended == (Outcome.CLOSED, "client_closed")
+
+
+def test_one_waits_for_the_response() -> None:
+    """Whoever else does is told so, and nobody is kept from it afterwards."""
+    state = Made().state
+    for _ in range(2):
+        with state.alone(), pytest.raises(StreamBusyError), state.alone():
+            pass
 
 
 def test_a_rest_that_breaks_ends_the_stream() -> None:

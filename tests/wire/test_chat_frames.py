@@ -157,6 +157,8 @@ def test_an_odd_count_of_a_choice_is_said() -> None:
         ({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "so"}]}]}, "so"),
         ({"reasoning": {"text": {"text": {"text": {"text": {"text": "deep"}}}}}}, ""),
         ({"reasoning": {"text": {"text": {"text": "so"}}}}, "so"),
+        ({"reasoning_details": [{"text": [{"text": "so"}]}]}, "so"),
+        ({"reasoning_details": [{"text": [{"text": [{"text": "deep"}]}]}]}, ""),
     ],
 )
 def test_reasoning_by_the_first_name_that_says_it(delta: dict[str, Any], reasoning: str) -> None:

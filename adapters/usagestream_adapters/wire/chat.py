@@ -260,7 +260,7 @@ def _plain(value: Json, depth: int = 4) -> str:
     """Text as it is, or in an object or a list of them under any of the names that it has."""
     if type(value) is str:
         return value
-    if not depth:
+    if depth < 1:
         return ""
     if is_object(value):
         return next((text for name in _TEXTS if (text := _plain(value.get(name), depth - 1))), "")

@@ -220,7 +220,7 @@ class Meter:
         if "output_tokens" in reported and self._written_since():
             before = {n: reported[n] for n in reported.keys() - {"output_tokens", "total_tokens"}}
             since = fill_in(before)
-            if since is not None and (since.output_tokens or 0) > reported["output_tokens"]:
+            if since and since.output_tokens and since.output_tokens > reported["output_tokens"]:
                 return since
         return fill_in(reported)
 
@@ -228,9 +228,9 @@ class Meter:
         """Whether something was written since the output was reported last."""
         by_choice, others = self._counted
         of_others = [*self._tool_calls.values(), self._written]
-        starts = [*by_choice, *[0] * len(self._texts)]
+        starts = dict(enumerate(by_choice))
         return sum(map(len, of_others)) > others or any(
-            any(text[start:]) for text, start in zip(self._texts, starts, strict=False)
+            any(text[starts.get(place, 0) :]) for place, text in enumerate(self._texts)
         )
 
     def take(self, items: Iterable[Chunk | Report], now: float) -> list[Chunk]:
