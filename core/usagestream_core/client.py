@@ -76,6 +76,7 @@ class _BaseClient:
         self._counter = find_counter(token_counter)
         self._costs = costs_by(find_pricer(pricer, configuration))
         self._closed = False
+        self._has_let_go = False
         if warm and isinstance(profile, Warmable):
             profile.warm(Request(model="", params={}), asynchronous=asynchronous)
 
@@ -125,6 +126,7 @@ class _BaseClient:
         policy = StreamPolicy(
             outbox=self._outbox,
             client_closed=lambda: self._closed,
+            connections_closed=lambda: self._has_let_go,
             counter=self._counter,
             limit=self._limit(model, limit, on_limit),
             on_leave=on_leave,
@@ -242,6 +244,7 @@ class Client(_BaseClient):
         """Wait until every record is handed over, and close the connections kept open."""
         self._closed = True
         self._outbox.wait()
+        self._has_let_go = True
         self._adapter.close()
 
     def __enter__(self) -> Self:
@@ -319,6 +322,7 @@ class AsyncClient(_BaseClient):
 
             await asyncio.wait(self._draining)
         await self._outbox.flush()
+        self._has_let_go = True
         await self._adapter.aclose()
 
     async def __aenter__(self) -> Self:

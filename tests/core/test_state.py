@@ -394,7 +394,7 @@ def test_nothing_is_saved_of_a_stream_that_failed() -> None:
 def test_a_rest_that_the_client_itself_has_cut_off() -> None:
     """Its connections are closed: nobody else is to blame, and no time was up."""
     closed = list[bool]()
-    made = Made(client_closed=lambda: bool(closed), on_leave="drain")
+    made = Made(connections_closed=lambda: bool(closed), on_leave="drain")
     state = made.open(HI)
     drain = state.leave(None)
     assert drain is not None

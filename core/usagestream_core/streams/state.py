@@ -51,6 +51,8 @@ class StreamPolicy:
     outbox: Outbox
     client_closed: Callable[[], bool] = bool
     """Whether the client was closed, so that nothing can be sent."""
+    connections_closed: Callable[[], bool] = bool
+    """Whether its connections were, too: not before what was drained then had its time."""
     counter: TokenCounter | None = None
     limit: OutputLimit | None = None
     on_leave: OnLeave = "close"
@@ -206,7 +208,7 @@ class StreamState:
         elif self.meter.over:
             self.life.settle_end(reason="drained")
         else:
-            closed = self.policy.client_closed()
+            closed = self.policy.connections_closed()
             reason = "client_closed" if closed else "drain_timeout"
             self.life.settle(Outcome.CLOSED, reason=reason)
 
@@ -225,7 +227,7 @@ class StreamState:
 
         A time-out of ours says nothing of the stream, nor do connections that the client closed.
         """
-        if not (isinstance(exc, TimeoutError) or self.policy.client_closed()):
+        if not (isinstance(exc, TimeoutError) or self.policy.connections_closed()):
             self.broke(exc)
             self.ready.clear()
 
