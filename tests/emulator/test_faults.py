@@ -68,6 +68,7 @@ def test_reset(http: httpx2.Client, server: Emulator) -> None:
     assert server.disconnects == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scenario", [scenarios.stalled, scenarios.held_after_done])
 def test_silence(http: httpx2.Client, server: Emulator, scenario: Scenario) -> None:
     """The connection stays open and silent, until the client goes away."""

@@ -69,6 +69,7 @@ def ending(
     return record
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scoped", [False, True], ids=["task", "cancel scope"])
 @pytest.mark.parametrize("reading", [read, hold])
 def test_a_cancelled_consumer_has_left(server: Emulator, reading: Reading, scoped: bool) -> None:

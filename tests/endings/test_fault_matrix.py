@@ -217,6 +217,8 @@ class Case:
     """The server sees the client leave."""
     only: str | None = None
     """The kind of code it is written in, where not all have it."""
+    waits: bool = False
+    """It takes a second, for a time-out to pass."""
 
 
 PLAIN = Scenario(text=TEXT)
@@ -233,7 +235,7 @@ ERROR_AND_USAGE = {
 CASES = {
     "read to the end": Case(PLAIN, Outcome.COMPLETED, REPORTED),
     "the server holds the connection after `[DONE]`": Case(
-        scenarios.held_after_done, Outcome.COMPLETED, REPORTED, left=True
+        scenarios.held_after_done, Outcome.COMPLETED, REPORTED, left=True, waits=True
     ),
     "`break`, and the block is left": Case(SLOW, Outcome.CLOSED, ESTIMATED, way=BREAK, left=True),
     "`close()`": Case(SLOW, Outcome.CLOSED, ESTIMATED, way=Way(close_sync, close_async), left=True),
@@ -358,7 +360,13 @@ CASES = {
         StreamInterruptedError,
     ),
     "the connection stalls": Case(
-        STALLED, Outcome.TRUNCATED, ESTIMATED, StreamInterruptedError, timeout=1.0, left=True
+        STALLED,
+        Outcome.TRUNCATED,
+        ESTIMATED,
+        StreamInterruptedError,
+        timeout=1.0,
+        left=True,
+        waits=True,
     ),
     "an error frame": Case(
         Scenario(text=TEXT, cut_after_frames=5, error_frame=ERROR),
@@ -384,10 +392,10 @@ CASES = {
 }
 
 
-def everywhere() -> list[tuple[str, str]]:
+def everywhere() -> list[Any]:
     """Each case on each kind of code that has it."""
     return [
-        (name, code)
+        pytest.param(name, code, marks=pytest.mark.slow if case.waits else ())
         for name, case in CASES.items()
         for code in CODE
         if case.only in (None, code, "async" if code != "sync" else "")

@@ -37,6 +37,7 @@ def interactions(path: Path) -> list[Any]:
     return found
 
 
+@pytest.mark.slow
 def test_reads_reach_the_program_as_they_come(
     world: World, emulator: Emulator, tmp_path: Path
 ) -> None:

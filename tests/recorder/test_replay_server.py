@@ -31,7 +31,7 @@ def ended(good: Path, how: str, folder: Path) -> Path:
         ("RemoteProtocolError", "RemoteProtocolError"),
         ("ReadError", "ReadError"),
         ("left", "ReadError"),
-        ("ReadTimeout", "ReadTimeout"),
+        pytest.param("ReadTimeout", "ReadTimeout", marks=pytest.mark.slow),
     ],
 )
 def test_a_connection_ends_as_it_was_recorded(
