@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,13 @@ def side_by_side(
         reader.close()
 
 
+def reprice(ledger: Kept, found: list[UsageRecord]) -> None:
+    """Give each a new price, and wait until that is kept."""
+    for each in found:
+        ledger.replace(repriced(each))
+    assert ledger.flush(20)
+
+
 def beside(held: Held, work: Callable[[], Any], then: Callable[[], Any]) -> Any:
     """Do one thing, and the other when the first is held; give what the other gave."""
     with ThreadPoolExecutor(1) as pool:
@@ -135,13 +143,8 @@ def test_pruning_waits_for_who_reprices(
     """And leaves the day, whose roll-up is not true any more."""
     url, ledger, reader, found = side_by_side
     held = Held(url, ledger._database, "INSERT INTO usagestream_streams")
-
-    def reprice() -> None:
-        for each in found:
-            ledger.replace(repriced(each))
-        assert ledger.flush(20)
-
-    assert beside(held, reprice, lambda: list(reader.prune(BORDER))) == [(1, 0)]
+    work = partial(reprice, ledger, found)
+    assert beside(held, work, lambda: list(reader.prune(BORDER))) == [(1, 0)]
     assert (ledger.away, len(ledger._spool), ledger.lost) == (None, 0, 0)
     assert told(reader) == (20, Decimal(40))
     assert len(ledger.rows()) == 20
@@ -153,14 +156,8 @@ def test_who_reprices_waits_for_pruning(
     """What it comes too late for stays as it was added up."""
     url, ledger, reader, found = side_by_side
     held = Held(url, reader._database, "UPDATE usagestream_rolled_days")
-
-    def reprice() -> None:
-        for each in found:
-            ledger.replace(repriced(each))
-        assert ledger.flush(20)
-
     pruned: list[tuple[int, int]] = []
-    beside(held, lambda: pruned.extend(reader.prune(BORDER)), reprice)
+    beside(held, lambda: pruned.extend(reader.prune(BORDER)), partial(reprice, ledger, found))
     assert pruned == [(1, 20)]
     assert (ledger.away, len(ledger._spool), ledger.lost) == (None, 0, 0)
     assert ledger.rows() == {}

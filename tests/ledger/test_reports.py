@@ -242,14 +242,9 @@ def test_records_are_those_that_the_report_is_about(
     assert found == sorted(expected, key=lambda each: each.started_at)
 
 
-def test_reports_of_roll_ups_go_through_few_streams(tmp_path: Path) -> None:
+def test_reports_of_roll_ups_go_through_few_streams(file: Path) -> None:
     """Those of days that are not over for two, and those that have no end: both by an index."""
-    path = tmp_path / "usage.db"
-    database = Database(f"sqlite:///{path}")
-    database.open()
-    keep(database, made(50))
-    database.close()
-    reader = LedgerReader(f"sqlite:///{path}")
+    reader = LedgerReader(f"sqlite:///{file}")
     of_ledger(reader, {"by": ["model"]})
     asked: list[tuple[str, Any]] = []
 
@@ -260,7 +255,7 @@ def test_reports_of_roll_ups_go_through_few_streams(tmp_path: Path) -> None:
     of_ledger(reader, {"by": ["model", "day"], "since": TODAY - timedelta(days=8)})
     of_ledger(reader, {"by": ["model", "day"]})
     reader.close()
-    connection = sqlite3.connect(path)
+    connection = sqlite3.connect(file)
     plans = [
         connection.execute(f"EXPLAIN QUERY PLAN {statement}", values).fetchall()
         for statement, values in asked

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "added_up",
+    "between",
     "conditions",
     "key_of_streams",
     "name_column",
@@ -164,6 +165,14 @@ def span(report: UsageReport) -> tuple[int | None, int | None]:
     return (None if since is None else _micros(since), None if until is None else _micros(until))
 
 
+def between(
+    began: ColumnElement[int], since: int | None, until: int | None
+) -> list[ColumnElement[bool]]:
+    """Tests for a beginning in such a span; an end of it that is `None` is no bound."""
+    tests = [began >= since] if since is not None else []
+    return [*tests, *([began < until] if until is not None else [])]
+
+
 def _micros(moment: datetime) -> int:
     return (moment - _EPOCH) // timedelta(microseconds=1)
 
@@ -181,9 +190,7 @@ def read_streams(
     }
     tests = conditions(report, streams, dialect)
     for start, end in spans:
-        within = list(tests)
-        within += [streams.c.begun_at >= start] if start is not None else []
-        within += [streams.c.begun_at < end] if end is not None else []
+        within = [*tests, *between(streams.c.begun_at, start, end)]
         for row in connection.execute(added_up(exprs, within)):
             _add(report, units, row)
 

@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from usagestream_core.errors import ConfigError
 from usagestream_core.record import UsageRecord
 
 from ._database import Database
-from ._queries import conditions, read_rollups, read_streams, span
+from ._queries import between, conditions, read_rollups, read_streams, span
 from ._rollups import days_of, last_day, prune_day, roll_up, stale_days
 from ._schema import DAY, OPEN, UNENDED, rollups, streams
 from ._sqlalchemy import SQLAlchemyError, listen, sa
@@ -128,7 +128,7 @@ class LedgerReader:
         with self._asking(), self._database.reading() as connection:
             tests = conditions(report, streams, connection.dialect.name)
             found = sa.select(streams.c.record).where(
-                streams.c.state != OPEN, *tests, *_between(*span(report))
+                streams.c.state != OPEN, *tests, *between(streams.c.begun_at, *span(report))
             )
             found = found.order_by(streams.c.begun_at)
             rows = connection.execution_options(stream_results=True, yield_per=1000).execute(found)
@@ -189,16 +189,11 @@ def _is_touched(day: int, since: int | None, until: int | None) -> bool:
     return (since is None or (day + 1) * DAY > since) and (until is None or day * DAY < until)
 
 
-def _between(since: int | None, until: int | None, began: Any = streams.c.begun_at) -> list[Any]:
-    tests = [began >= since] if since is not None else []
-    return [*tests, *([began < until] if until is not None else [])]
-
-
 def _count_of_open(connection: Connection, since: int | None, until: int | None) -> int:
     """By the index of the few that have not ended: `+ 0` keeps SQLite off the one of times."""
     began = streams.c.begun_at + 0
     found = sa.select(sa.func.count()).where(sa.text(UNENDED), streams.c.state == OPEN)
-    found = found.where(*_between(since, until, began))
+    found = found.where(*between(began, since, until))
     return int(connection.execute(found).scalar_one())
 
 

@@ -18,7 +18,8 @@ ENTRY_POINT_GROUP: Final = "usagestream.token_counters"
 _HIDES: Final = re.compile(r"(ft:)?(o\d|gpt-5|gpt-oss|codex|computer-use)(?!.*-chat)")
 """Models that write reasoning which no stream shows."""
 
-_WHOLES: Final = frozenset({"input_tokens", "output_tokens"})
+WHOLES: Final = ("input_tokens", "output_tokens")
+"""Counts that no answer has none of."""
 
 _TOOL_CALL: Final = 7
 """Tokens around the first tool call of an answer: 7 or 8 in every recorded one. More calls add
@@ -114,7 +115,7 @@ def fill_in(
 
     Each is called only for a count that is not `reported`.
     """
-    missing = _WHOLES - reported.keys()
+    missing = {*WHOLES} - reported.keys()
     if not missing:
         return None
     counts: dict[str, int] = {}
@@ -129,7 +130,7 @@ def fill_in(
     if len(missing) == 1:
         # A total that came with one part only is of before the other was there, or leaves that.
         (other,) = missing
-        left = reported.get("total_tokens", 0) - sum(reported.get(name, 0) for name in _WHOLES)
+        left = reported.get("total_tokens", 0) - sum(reported.get(name, 0) for name in WHOLES)
         counts[other] = max(counts[other], left)
     if len(missing) == 1 or "total_tokens" not in counts:
         counts["total_tokens"] = counts["input_tokens"] + counts["output_tokens"]

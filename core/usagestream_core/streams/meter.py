@@ -18,7 +18,7 @@ from ..errors import (
     StreamTruncatedError,
     UsageStreamError,
 )
-from ..estimates.estimate import estimate
+from ..estimates.estimate import WHOLES, estimate
 from ..estimates.running import RunningEstimate
 from ..json_types import is_array, is_object
 from ..masking import Mask
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 __all__ = ["Call", "Meter"]
 
 _ZEROS: Final = "usage is all zeros, and something was sent"
-_WHOLES: Final = ("input_tokens", "output_tokens")
-"""Counts that no answer has none of."""
 _MOST_ANOMALIES: Final = 10
 """Anomalies that are kept: the first ones, and one more, the last."""
 _LONGEST_TEXT: Final = 4_000
@@ -209,7 +207,7 @@ class Meter:
         """What was reported and can be true: who sent something has read and written something."""
         if not self._said:
             return self._counts or self._zeros or {}
-        return {name: n for name, n in self._counts.items() if n or name not in _WHOLES}
+        return {name: n for name, n in self._counts.items() if n or name not in WHOLES}
 
     def _filled_in(self, fill_in: Callable[[dict[str, int]], Usage | None]) -> Usage | None:
         """What was reported, and an estimate of the rest.
@@ -474,7 +472,7 @@ class Meter:
         elif report.counts:
             self._zeros = None
             self._counts.update(report.counts)
-            zeros = [name for name in _WHOLES if self._counts.get(name) == 0]
+            zeros = [name for name in WHOLES if self._counts.get(name) == 0]
             self._untrue = zeros if self._said else ()
             if "output_tokens" in report.counts:
                 others = [*self._tool_calls.values(), self._written]
