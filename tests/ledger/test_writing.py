@@ -27,7 +27,8 @@ from usagestream import RecordedError, Usage, UsageRecord
 from usagestream_adapters.ledger import _database, _writer
 from usagestream_adapters.ledger._database import Database
 from usagestream_adapters.ledger._schema import COUNTS, processes, rolled_days
-from usagestream_core.locks import file_lock
+from usagestream_core.locks import at_path, file_lock
+from usagestream_core.records import line_spool
 from usagestream_core.records.line_spool import LineSpool
 from usagestream_core.usage import COUNT_FIELDS
 
@@ -673,3 +674,41 @@ def test_a_server_that_is_stopped_and_started_loses_nothing(tmp_path: Path) -> N
         assert ledger.rows().keys() == set(began)
         assert {row["state"] for row in ledger.rows().values()} == {"ended"}
         assert ledger.lost == 0
+
+
+def test_what_somebody_set_aside_meanwhile_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who waited for the file finds other lines on their way out: they go first."""
+    spool = LineSpool(tmp_path / "spool", limit=100)
+    spool.append([b"second\n"])
+    opened = spool._open
+
+    @contextmanager
+    def late(seconds: float) -> Generator[int]:
+        with opened(seconds) as descriptor:
+            if not taken:
+                (tmp_path / "spool.out").write_bytes(b"first\n")
+            yield descriptor
+
+    taken: list[bytes] = []
+    monkeypatch.setattr(spool, "_open", late)
+    assert spool.hand_in(taken.extend)
+    assert taken == [b"first\n", b"second\n"]
+
+
+def test_a_file_that_was_set_aside_while_it_was_waited_for_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is put in goes into the one that has the path by then."""
+    spool = LineSpool(tmp_path / "spool", limit=100)
+    moved = tmp_path / "moved"
+
+    def at_path_after_all(descriptor: int, path: Path) -> bool:
+        if not moved.exists():
+            path.rename(moved)
+        return at_path(descriptor, path)
+
+    monkeypatch.setattr(line_spool, "at_path", at_path_after_all)
+    spool.append([b"line\n"])
+    assert (moved.read_bytes(), (tmp_path / "spool").read_bytes()) == (b"", b"line\n")
